@@ -1,0 +1,147 @@
+"""When Large Language Models are Reliable for Judging Empathic Communication.
+
+Aakriti Kumar, Nalin Poungpeth, Diyi Yang, Erina Farrell, Bruce Lambert, Matthew Groh. 2025.
+https://arxiv.org/abs/2506.10150
+
+Data: https://github.com/aakriti1kumar/replication-data-and-code-when-LLMs-reliable-empathic-communication
+
+    python -m evals.empathy recompute    # the 126 published kappas and p-values, from the raw annotations
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from evals import empathy_data as data
+from llmclf.agreement import Estimate, Rating, Ratings
+from llmclf.agreement.cohen_kappa import weighted_kappa_quadratic
+from llmclf.agreement.intervals import wald_p
+from llmclf.codebook import Level, number_text
+from llmclf.errors import LlmclfError
+
+PAIRS = (
+    ("expert1", "expert2"),
+    ("expert2", "expert3"),
+    ("expert3", "expert1"),
+    ("experts", "llm"),
+    ("experts", "crowd"),
+    ("llm", "crowd"),
+)
+
+
+class Comparison(NamedTuple):
+    """A published coefficient beside the recomputed one, rounded as the publication rounds."""
+
+    published: data.Published
+    kappa: float
+    z: float
+    p: float
+
+    @property
+    def kappa_matches(self) -> bool:
+        """Whether the kappas are equal."""
+        return self.kappa == self.published.kappa
+
+    @property
+    def z_matches(self) -> bool:
+        """Whether the test statistics are equal."""
+        return self.z == self.published.z
+
+    @property
+    def p_matches(self) -> bool:
+        """Whether the p-values are equal."""
+        return self.p == self.published.p
+
+    @property
+    def matches(self) -> bool:
+        """Whether all three are."""
+        return self.kappa_matches and self.z_matches and self.p_matches
+
+
+def compare() -> list[Comparison]:
+    """Recompute every published kappa as the paper did.
+
+    Quadratic weights on the positions of the values that the pair uses, z = kappa / its large-sample standard error.
+    """
+    tables = {
+        (name, dimension): _as_published(rows, dimension)
+        for name, framework in data.FRAMEWORKS.items()
+        for rows in [data.ratings(name)]
+        for dimension in framework.dimensions
+    }
+    return [_compare(row, tables[row.framework, row.dimension]) for row in data.published()]
+
+
+def recompute() -> int:
+    """Print the recomputed kappas beside the published ones; the exit code is 1 if one differs."""
+    comparisons = compare()
+    found = {(c.published.framework, c.published.dimension, c.published.pair): c for c in comparisons}
+    table = Table("dimension", *("\n".join(pair) for pair in PAIRS), title="Quadratic kappa (p)")
+    for name, framework in data.FRAMEWORKS.items():
+        table.add_section()
+        table.add_row(f"[bold]{framework.title}[/bold]")
+        for dimension in framework.dimensions:
+            table.add_row(dimension, *(_cell(found[name, dimension, pair]) for pair in PAIRS))
+    Console(width=125).print(table)
+    for c in comparisons:
+        if not c.matches:
+            ours = f"kappa {c.kappa:.2f}, z {c.z:.3f}, p {c.p:.3f}"
+            theirs = f"kappa {c.published.kappa:.2f}, z {c.published.z:.3f}, p {c.published.p:.3f}"
+            print(f"{c.published.dimension}, {', '.join(c.published.pair)}: {ours}; published are {theirs}")
+    n = len(comparisons)
+    print(f"{sum(c.z_matches for c in comparisons)} of {n} z statistics match")
+    kappas, ps = sum(c.kappa_matches for c in comparisons), sum(c.p_matches for c in comparisons)
+    print(f"{kappas} of {n} kappas and {ps} of {n} p-values match")
+    return 0 if all(c.matches for c in comparisons) else 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m evals.empathy", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("recompute", help="the 126 published kappas and p-values, from the raw annotations")
+    command.set_defaults(run=lambda _: recompute())
+    chosen = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = chosen.run
+    try:
+        return run(chosen)
+    except LlmclfError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _as_published(rows: list[data.Row], dimension: str) -> Ratings:
+    """Make the paper's annotators of ours, `experts` the median of the three and `llm` Gemini, in hundredths."""
+    values = {(row.item, row.annotator): row.value for row in rows if row.dimension == dimension}
+    for item in dict.fromkeys(item for item, _ in values):
+        of_experts = [
+            value for expert in ("expert1", "expert2", "expert3") if (value := values.get((item, expert))) is not None
+        ]
+        values[item, "experts"] = median(of_experts) if of_experts else None
+        values[item, "llm"] = values[item, "gemini"]
+    hundredths = (
+        Rating(item, annotator, "" if value is None else number_text(round(100 * value)))
+        for (item, annotator), value in values.items()
+    )
+    return Ratings.from_rows(hundredths, Level.ORDINAL)
+
+
+def _compare(published: data.Published, table: Ratings) -> Comparison:
+    kappa = weighted_kappa_quadratic(table.select(published.pair), distance="observed-index", interval="closed-form")
+    if not isinstance(kappa, Estimate) or kappa.se is None or (p := wald_p(kappa)) is None:
+        return Comparison(published, float("nan"), float("nan"), float("nan"))
+    return Comparison(published, round(kappa.value, 2), round(kappa.value / kappa.se, 3), round(p, 3))
+
+
+def _cell(comparison: Comparison) -> str:
+    text = f"{comparison.kappa:.2f} ({comparison.p:.3f})"
+    return text if comparison.matches else f"[red]{text}[/red]"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

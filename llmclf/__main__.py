@@ -1,0 +1,5 @@
+"""`python -m llmclf` is `llmclf`."""
+
+from llmclf.cli import main
+
+main()

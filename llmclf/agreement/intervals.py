@@ -1,0 +1,74 @@
+"""Intervals: how far a coefficient would move with other items of the same kind."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from llmclf.agreement.estimate import Estimate
+from llmclf.agreement.ratings import MISSING, Codes
+
+CONFIDENCE = 0.95
+JACKKNIFE = "delete-one jackknife over items, t with n - 1 df"
+NO_SPREAD = 1e-12
+"""Replicates that differ by less differ by rounding only."""
+
+
+def jackknife(
+    value: float,
+    replicates: npt.NDArray[np.float64],
+    times: npt.NDArray[np.int64] | None = None,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+) -> Estimate:
+    """Give a value its interval by the delete-one jackknife (Efron & Tibshirani 1993, chapter 11), cut at the bounds.
+
+    Args:
+        value: the coefficient of all items.
+        replicates: the coefficient without one item, for each item or each pattern of items.
+        times: how many items each replicate stands for; one each if not given.
+        bounds: the least and the greatest value of the coefficient.
+
+    """
+    times = np.ones(len(replicates), dtype=np.int64) if times is None else times
+    n = int(times.sum())
+    if n == 1:
+        return without_interval(value, n, "there is one item only")
+    if np.ptp(replicates) < NO_SPREAD:
+        return without_interval(value, n, "no single item left out changes the value, so its spread is unknown")
+    # here, because scipy would double the time that `import llmclf` takes
+    from scipy.special import stdtrit  # type: ignore[import-untyped]  # noqa: PLC0415  # scipy has no types
+
+    mean = times @ replicates / n
+    se = math.sqrt((n - 1) / n * float(times @ (replicates - mean) ** 2))
+    t = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+    return Estimate(value, se, max(value - t * se, bounds[0]), min(value + t * se, bounds[1]), n, JACKKNIFE)
+
+
+def normal(value: float, se: float, n_items: int, method: str) -> Estimate:
+    """Give a value that cannot leave -1 .. 1 its interval from a large-sample standard error."""
+    if se < NO_SPREAD:
+        return without_interval(value, n_items, "its standard error is zero, so its spread is unknown")
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    return Estimate(value, se, max(value - z * se, -1.0), min(value + z * se, 1.0), n_items, method)
+
+
+def without_interval(value: float, n_items: int, reason: str) -> Estimate:
+    """Give a value that has no interval, with the reason."""
+    return Estimate(value, None, None, None, n_items, f"no interval: {reason}")
+
+
+def hangs_on_one_item(codes: Codes) -> bool:
+    """Tell whether there is an item without which only one label would occur, in codes of pairable items.
+
+    Without that item a chance-corrected coefficient is undefined, and so is its jackknife.
+    """
+    highest = codes.max(axis=1)
+    lowest = np.where(codes == MISSING, highest[:, np.newaxis], codes).min(axis=1)
+    items_of_one_label = np.bincount(highest[highest == lowest], minlength=1)
+    return bool(items_of_one_label.max() == len(codes) - 1)
+
+
+def wald_p(estimate: Estimate) -> float | None:
+    """Test against 0 by value / se, two-sided, normal; None without a standard error."""
+    return math.erfc(abs(estimate.value / estimate.se) / math.sqrt(2)) if estimate.se else None

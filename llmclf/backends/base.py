@@ -1,0 +1,153 @@
+"""The seam between what is asked and who answers: a stream of requests in, a stream of replies out."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from llmclf.status import Status
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message, in parts: what many items share stands in parts of its own.
+
+    A backend that works on tokens tokenizes each part alone, so that equal parts are equal tokens
+    and can be read once. Everywhere else only `content` counts.
+    """
+
+    role: Role
+    parts: tuple[str, ...]
+
+    @property
+    def content(self) -> str:
+        """The whole text of the message."""
+        return "".join(self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihoods:
+    """An answer form: the log-likelihood of every label, as the model's next words."""
+
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """An answer form: a completion that follows a JSON schema (given as canonical JSON text)."""
+
+    name: str
+    schema: str
+
+
+AnswerForm: TypeAlias = Likelihoods | Structured
+RequestId: TypeAlias = int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model. The id is the asker's own and is not part of what is asked.
+
+    An assistant message at the end is the beginning of the model's reply.
+    `replicate` tells repeats of the same request apart: equal requests are asked once per replicate.
+    """
+
+    id: RequestId
+    messages: tuple[Message, ...]
+    form: AnswerForm
+    replicate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a reply took: read, of these read from a cache, and written."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Log-likelihoods in nats, each summed over all tokens of its label, in the order asked.
+
+    `tokens` counts each label's tokens, terminator included where one was scored.
+    """
+
+    request_id: RequestId
+    log_likelihoods: Mapping[str, float]
+    tokens: Mapping[str, int]
+    usage: Usage = Usage()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model wrote, raw, and the model and fingerprint that the server says wrote it."""
+
+    request_id: RequestId
+    text: str
+    served_model: str = ""
+    fingerprint: str = ""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request has no answer; `text` is what the model wrote all the same, if anything."""
+
+    request_id: RequestId
+    status: Status
+    detail: str
+    retryable: bool = False
+    text: str = ""
+    served_model: str = ""
+    fingerprint: str = ""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+
+
+Reply: TypeAlias = Scores | Completion | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answers, and how: all that can change an answer and does not stand in the request.
+
+    `model` is resolved: a file's hash and layout, or a server's address and the model's name.
+    """
+
+    model: Mapping[str, Json]
+    settings: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """Answers requests about texts; knows nothing of files, jobs or statistics."""
+
+    @property
+    def name(self) -> str:
+        """The annotator's name in tables."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who answers, for the record."""
+
+    @property
+    def forms(self) -> frozenset[type[Likelihoods] | type[Structured]]:
+        """The answer forms that it can give."""
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
+        """Give one reply for every request, in any order, matched by id.
+
+        Pulling replies pulls requests. A request that fails is answered by its `Failure`.
+
+        Raises:
+            BackendError: nothing more can be answered.
+
+        """
+
+    def close(self) -> None:
+        """Let go of what the backend holds; it answers nothing after that."""

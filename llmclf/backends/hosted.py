@@ -1,0 +1,397 @@
+"""Any OpenAI-compatible chat server, kept busy with many requests at once."""
+
+import asyncio
+import json
+import re
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, ValidationError
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
+
+from llmclf.backends.base import (
+    Completion,
+    Failure,
+    Identity,
+    Likelihoods,
+    Reply,
+    Request,
+    RequestId,
+    Structured,
+    Usage,
+)
+from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
+from llmclf.status import Status
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
+
+OPENAI_ADDRESS = "https://api.openai.com/v1"
+POOL = 1000  # connections that the client opens at most; a wait for one would count as the server's time
+CONNECT_SECONDS = 10.0
+LONGEST_PAUSE = 120.0  # seconds; where a server asks for more, the request fails, to be asked again another time
+BACKOFF = wait_exponential(multiplier=2, max=60)  # 2, 4, 8 ... seconds: six attempts outlast a limit per minute
+SCATTER = wait_random(0, 2)  # those who failed together shall not come back together
+
+# All that is sent. The client adds what it finds in a dozen environment variables (OPENAI_ORG_ID,
+# OPENAI_CUSTOM_HEADERS ...), whatever the server; and it needs its own mark on a request to return the raw response.
+HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"})
+CLIENT_MARK = frozenset({"x-stainless-raw-response"})
+ACCOUNT_HEADERS = frozenset({"openai-organization", "openai-project"})
+
+# By name, since the client has changed its transport before.
+UNREACHABLE = frozenset({"ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol"})
+RETRIED = frozenset({408, 409, 425, 429})
+UNPAID = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
+UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
+STATUS_OF_CODE = {
+    "context_length_exceeded": Status.TOO_LONG,  # OpenAI
+    "string_above_max_length": Status.TOO_LONG,  # OpenAI
+    "exceed_context_size_error": Status.TOO_LONG,  # llama.cpp
+    "content_policy_violation": Status.FILTERED,  # OpenAI
+    "content_filter": Status.FILTERED,  # Azure
+}
+TOO_LONG = re.compile(r"maximum (context|model) length|context (size|length|window)", re.IGNORECASE)  # vLLM and others
+
+
+@dataclass(eq=False)
+class AttemptError(Exception):
+    """An attempt that brought no answer; `pause` is what the server asks for, in seconds."""
+
+    status: Status
+    detail: str
+    retryable: bool = True
+    pause: float | None = None
+    unreachable: bool = False
+
+
+class HostedBackend:
+    """Answers by a chat server, with up to `concurrency` requests in flight.
+
+    Args:
+        model: the name that the server knows it by.
+        base_url: the address of the API, as the server documents it; None is OpenAI's own.
+        key: None sends none. It goes to this address only: redirects are not followed.
+        key_variable: the environment variable that holds the key, for hints; None is OPENAI_API_KEY where `base_url` is
+            None, else LLMCLF_API_KEY.
+        concurrency: 1 to 1000.
+        timeout: seconds for one attempt, from sending to the last byte.
+        attempts: how often a request is sent before it fails.
+        max_tokens: where a reply is cut; None leaves it to the server.
+        temperature: None leaves it to the server; some models take no other value than their own.
+        sleep: how to wait between attempts.
+
+    """
+
+    forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        *,
+        key: str | None = None,
+        key_variable: str | None = None,
+        concurrency: int = 16,
+        timeout: float = 60.0,
+        attempts: int = 6,
+        max_tokens: int | None = 512,
+        temperature: float | None = 0.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if not 1 <= concurrency <= POOL:
+            raise InputError(f"concurrency is {concurrency}, and must be 1 to {POOL}")
+        self._key_variable = key_variable or ("LLMCLF_API_KEY" if base_url else "OPENAI_API_KEY")
+        # A line break in a key would be quoted, key and all, in the transport's own error.
+        if key is not None and not re.fullmatch("[!-~]+", key):
+            raise InputError("the key is empty or holds characters that no key has", f"Look at {self._key_variable}")
+        # What is shown and stored: an address can carry secrets before the host and behind the path.
+        url = urlsplit(base_url or OPENAI_ADDRESS)
+        self.address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        self.name = model
+        self.concurrency = concurrency
+        settings = {"temperature": temperature, "max_tokens": max_tokens}
+        self.identity = Identity({"server": self.address, "model": model}, settings)
+        of_openai = f".{url.hostname}".endswith(".openai.com")
+        # OpenAI's reasoning models refuse `max_tokens`. Elsewhere it is the name that everybody knows:
+        # Mistral refuses the new one, and Ollama ignores it and would write on.
+        limit = "max_completion_tokens" if of_openai else "max_tokens"
+        sampling = {"temperature": temperature, limit: max_tokens}
+        self._sampling = {name: value for name, value in sampling.items() if value is not None}
+        self._headers = HEADERS | CLIENT_MARK | (ACCOUNT_HEADERS if of_openai else frozenset())
+        self._key = key
+        self._timeout = timeout
+        self._answered = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._retrying = AsyncRetrying(
+            sleep=sleep,
+            stop=stop_after_attempt(attempts),
+            wait=pause,
+            retry=retry_if_exception(self._worth_a_retry),
+            reraise=True,
+        )
+        self._client = self._open(base_url or OPENAI_ADDRESS)
+        # A loop of its own: requests go on while the caller works on replies, and a notebook's loop is left alone.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="llmclf-hosted", daemon=True)
+        self._thread.start()
+
+    def _open(self, base_url: str) -> "openai.AsyncOpenAI":
+        import openai  # noqa: PLC0415 - takes 0.9 s
+
+        async def send_only_ours(request: "httpx2.Request") -> None:
+            for name in set(request.headers) - self._headers:
+                del request.headers[name]
+            if self._key is not None:
+                request.headers["Authorization"] = f"Bearer {self._key}"
+
+        return openai.AsyncOpenAI(
+            api_key=self._key or "none",  # None would send the client to the environment
+            base_url=base_url,
+            max_retries=0,
+            # The client's timeout counts from byte to byte; `_attempt` counts the whole.
+            timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
+            http_client=openai.DefaultAsyncHttpxClient(
+                follow_redirects=False, event_hooks={"request": [send_only_ours]}
+            ),
+        )
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
+        """Give one reply for every request, as they come, pulling at most `concurrency` requests ahead.
+
+        After a `BackendError` nothing more is asked; what is in flight, and perhaps paid for, is still given before it
+        is raised.
+        """
+        source = iter(requests)
+        running: set[Future[Reply]] = set()
+        finished: SimpleQueue[Future[Reply]] = SimpleQueue()
+        fatal: BackendError | None = None
+        try:
+            while True:
+                for request in islice(source, 0 if fatal else self.concurrency - len(running)):
+                    future = asyncio.run_coroutine_threadsafe(self._reply(request), self._loop)
+                    running.add(future)
+                    future.add_done_callback(finished.put)
+                if not running:
+                    break
+                future = finished.get()
+                running.remove(future)
+                try:
+                    reply = future.result()
+                except BackendError as error:
+                    fatal = fatal or error
+                else:
+                    yield reply
+        finally:
+            for future in running:
+                future.cancel()
+        if fatal:
+            raise fatal
+
+    def close(self) -> None:
+        """Drop what is in flight, the connections and the thread."""
+        if self._loop.is_closed():
+            return
+
+        async def hang_up() -> None:
+            # Not `all_tasks`: those that the client spawned end with ours, and spill warnings if cancelled unstarted.
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._client.close()
+
+        asyncio.run_coroutine_threadsafe(hang_up(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _reply(self, request: Request) -> Reply:
+        if task := asyncio.current_task():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        started, answered = time.monotonic(), self._answered
+        try:
+            # A copy, since the object holds the state of one call.
+            answer: ChatAnswer = await self._retrying.copy()(self._attempt, request)
+        except AttemptError as error:
+            if error.unreachable and self._answered == answered:
+                what = f"nobody answers at {self.address}: {error.detail}"
+                raise ServerUnreachable(what, "Start the server, or correct the address") from None
+            seconds = time.monotonic() - started
+            return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
+        return answer.reply(request.id, time.monotonic() - started)
+
+    async def _attempt(self, request: Request) -> "ChatAnswer":
+        if not isinstance(request.form, Structured):
+            raise TypeError(f"a chat server cannot give {type(request.form).__name__}")
+        form = {"name": request.form.name, "strict": True, "schema": json.loads(request.form.schema)}
+        body: dict[str, Any] = {
+            "model": self.name,
+            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+            "response_format": {"type": "json_schema", "json_schema": form},
+            **self._sampling,
+        }
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.chat.completions.with_raw_response.create(**body)
+            answer = ChatAnswer.model_validate_json(response.text)
+        except Exception as error:
+            raise self._translated(error) from None
+        self._answered += 1
+        return answer
+
+    def _worth_a_retry(self, error: BaseException) -> bool:
+        if not isinstance(error, AttemptError) or (error.unreachable and not self._answered):
+            return False
+        return error.retryable and (error.pause or 0) <= LONGEST_PAUSE
+
+    def _translated(self, error: Exception) -> Exception:
+        """Say in this package's words what went wrong: every foreign error passes here."""
+        import openai  # noqa: PLC0415 - takes 0.9 s
+
+        found: Exception = error
+        match error:
+            case openai.APIStatusError():
+                found = self._refused(error) or self._failed(error)
+            case openai.APIConnectionError() if type(error.__cause__).__name__ in UNREACHABLE:
+                detail = self._line(error.__cause__) or type(error.__cause__).__name__
+                found = AttemptError(Status.FAILED, detail, unreachable=True)
+            case TimeoutError() | openai.APITimeoutError():
+                found = AttemptError(Status.TIMEOUT, f"no answer within {self._timeout:g} s")
+            case openai.APIConnectionError():
+                found = AttemptError(Status.FAILED, f"the connection broke: {self._line(error.__cause__)}")
+            case ValidationError():
+                what = self._line(error.errors()[0]["input"])
+                found = AttemptError(Status.FAILED, f"not a chat completion: {what}")
+            case UnicodeEncodeError():
+                found = AttemptError(Status.BAD_ENCODING, f"cannot be sent: {error.reason}", retryable=False)
+        return found
+
+    def _refused(self, error: "openai.APIStatusError") -> ServerRefused | None:
+        """What the server would say to every request."""
+        codes = {error.code, error.type}
+        name = "Check the model's name, and that the address ends as the server's API does, often in /v1"
+        bill = "Check the plan and the billing of the account"
+        hints = {401: f"Put a valid key into {self._key_variable}", 402: bill, 404: name, 405: name}
+        if codes & UNPAID:
+            hint = bill
+        elif codes & UNSUPPORTED:
+            hint = "As None, temperature and max_tokens are left to the server"
+        elif error.status_code < 400:
+            to = self._line(error.response.headers.get("location"))
+            hint = f"It redirects to {to}: give that address, if you trust it"
+        # To one who was served before, it forbids this one text: some moderate, some have a firewall.
+        elif error.status_code == 403 and not self._answered:
+            hint = f"Check what the key in {self._key_variable} may use"
+        else:
+            hint = hints.get(error.status_code, "")
+        return ServerRefused(f"{self.address} refuses {self.name!r}: {self._said(error)}", hint) if hint else None
+
+    def _failed(self, error: "openai.APIStatusError") -> AttemptError:
+        """What the server says to this request, or at this moment."""
+        said = self._said(error)
+        if error.status_code in RETRIED or error.status_code >= 500:
+            return AttemptError(Status.FAILED, said, pause=asked_pause(error.response.headers.get("retry-after", "")))
+        status = next((STATUS_OF_CODE[code] for code in (error.code, error.type) if code in STATUS_OF_CODE), None)
+        if status is None:
+            status = Status.TOO_LONG if error.status_code == 413 or TOO_LONG.search(said) else Status.FAILED
+        return AttemptError(status, said, retryable=False)
+
+    def _said(self, error: "openai.APIStatusError") -> str:
+        said = error.body.get("message", error.body) if isinstance(error.body, dict) else error.body
+        return f"HTTP {error.status_code}: {self._line(said)}".rstrip(": ")
+
+    def _line(self, text: object) -> str:
+        """One short line, without the key, which some servers repeat."""
+        line = " ".join(str(text).split())
+        return (line.replace(self._key, "***") if self._key else line)[:200]
+
+
+def pause(state: RetryCallState) -> float:
+    """Wait as long as the server asks for, else longer every time."""
+    error = state.outcome and state.outcome.exception()
+    asked = error.pause if isinstance(error, AttemptError) else None
+    return (BACKOFF(state) if asked is None else asked) + SCATTER(state)
+
+
+def asked_pause(retry_after: str) -> float | None:
+    """Read a Retry-After header, seconds or a date, as seconds from now."""
+    if re.fullmatch(r"\d+(\.\d+)?", retry_after):
+        return float(retry_after)
+    try:
+        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
+    except ValueError:
+        return None
+
+
+class Details(BaseModel):
+    """What the prompt's tokens were."""
+
+    cached_tokens: int | None = None
+
+
+class Counts(BaseModel):
+    """The tokens of a reply, as far as the server counts them."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: Details | None = None
+
+
+class ChatMessage(BaseModel):
+    """What the model said, or why it does not."""
+
+    content: object = None
+    refusal: str | None = None
+
+
+class Choice(BaseModel):
+    """One of the replies, and why it ended."""
+
+    message: ChatMessage
+    finish_reason: str | None = None
+
+
+class ChatAnswer(BaseModel):
+    """What is read of a chat completion; the client itself checks nothing, and takes a web page for an answer."""
+
+    choices: list[Choice] = Field(min_length=1)
+    model: str | None = None
+    system_fingerprint: str | None = None
+    usage: Counts | None = None
+
+    def reply(self, request_id: RequestId, seconds: float) -> Completion | Failure:
+        """Tell an answer from a refusal, a filtered, a cut and an empty one."""
+        message, finish = self.choices[0].message, self.choices[0].finish_reason
+        text = message.content if isinstance(message.content, str) else ""
+        counts = self.usage or Counts()
+        cached = counts.prompt_tokens_details.cached_tokens if counts.prompt_tokens_details else None
+        usage = Usage(counts.prompt_tokens or 0, cached or 0, counts.completion_tokens or 0)
+        origin = (self.model or "", self.system_fingerprint or "", usage, seconds)
+        if message.refusal:
+            return Failure(request_id, Status.REFUSED, "the model refused", False, message.refusal, *origin)
+        if finish == "content_filter":
+            return Failure(request_id, Status.FILTERED, "the server's filter stopped the reply", False, text, *origin)
+        if finish == "length":
+            detail = f"the reply was cut at {usage.completion_tokens} tokens"
+            return Failure(request_id, Status.CUT, detail, False, text, *origin)
+        if not text.strip():
+            return Failure(request_id, Status.MALFORMED, "the reply is empty", False, text, *origin)
+        return Completion(request_id, text, *origin)

@@ -1,0 +1,104 @@
+"""Backends that need no model: the record in front of another backend, and the scripted double."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+from llmclf.backends.base import Backend, Identity, Likelihoods, Reply, Request, Structured
+from llmclf.store import Store, renumbered, request_key
+
+_MOST_FOUND = 1024
+"""Recorded replies that may wait while the backend takes requests."""
+
+_Forms = frozenset[type[Likelihoods] | type[Structured]]
+
+
+class RecordedBackend:
+    """Answers from a store what is recorded there; asks a backend for the rest, once, and records it."""
+
+    def __init__(self, backend: Backend, store: Store) -> None:
+        self._backend = backend
+        self._store = store
+        self.name = backend.name
+        self.identity = backend.identity
+        self.forms = backend.forms
+        self.asked = 0
+        """Requests that went to the backend."""
+        self.found = 0
+        """Requests that were answered from the record, or by an equal request's answer."""
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
+        """Answer from the record, and through the backend; see `Backend.answer`."""
+        stream = iter(requests)
+        try:
+            for request in stream:
+                key = request_key(request, self.identity)
+                reply = self._store.find(request, key)
+                if reply is not None:
+                    self.found += 1
+                    yield reply
+                else:
+                    yield from self._ask(chain([request], stream))
+        finally:
+            self._store.commit()
+
+    def _ask(self, stream: Iterator[Request]) -> Iterator[Reply]:
+        """Ask the backend, until the stream ends or so much is found in the record that it must be handed on."""
+        found: deque[Reply] = deque()
+        open_requests: dict[bytes, list[Request]] = {}
+        keys: dict[int, bytes] = {}
+
+        def missing() -> Iterator[Request]:
+            while len(found) < _MOST_FOUND and (request := next(stream, None)) is not None:
+                key = request_key(request, self.identity)
+                if key in open_requests:
+                    open_requests[key].append(request)
+                elif (reply := self._store.find(request, key)) is not None:
+                    found.append(reply)
+                else:
+                    open_requests[key] = [request]
+                    keys[request.id] = key
+                    yield request
+
+        for reply in self._backend.answer(missing()):
+            key = keys.pop(reply.request_id)
+            equal = open_requests.pop(key)
+            self._store.add(equal[0], key, self.identity, reply)
+            self.asked += 1
+            self.found += len(equal) - 1
+            yield from (renumbered(reply, request) for request in equal)
+            yield from self._drain(found)
+        yield from self._drain(found)
+
+    def _drain(self, found: deque[Reply]) -> Iterator[Reply]:
+        while found:
+            self.found += 1
+            yield found.popleft()
+
+    def close(self) -> None:
+        """Close the backend and the store."""
+        self._backend.close()
+        self._store.close()
+
+
+class ScriptedBackend:
+    """Answers by a function of the request; serves tests, and shows how small a backend can be."""
+
+    def __init__(
+        self,
+        script: Callable[[Request], Reply],
+        *,
+        name: str = "scripted",
+        forms: _Forms = frozenset({Likelihoods, Structured}),
+    ) -> None:
+        self._script = script
+        self.name = name
+        self.forms = forms
+        self.identity = Identity({"engine": "scripted", "name": name})
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
+        """Answer one request after the other; see `Backend.answer`."""
+        return map(self._script, requests)
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,34 @@
+"""The command line: one module a command; what a command needs is imported when it runs."""
+
+import sys
+
+import typer
+
+from llmclf.cli.agreement import agreement
+from llmclf.cli.annotate import annotate
+from llmclf.cli.audit import audit
+from llmclf.cli.classify import classify
+from llmclf.cli.models import models
+from llmclf.errors import LlmclfError
+
+app = typer.Typer(
+    name="llmclf",
+    help="Label texts with a language model, and measure how far the labels agree with people's.",
+    epilog="Exit codes: 0 done, 1 internal error, 2 bad input, 3 some rows have no label, 4 inconclusive, "
+    "5 a gate failed, 6 stopped at a limit, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (classify, annotate, agreement, audit, models):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line and its exit code, never a traceback."""
+    try:
+        app()
+    except LlmclfError as error:
+        print(f"llmclf: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

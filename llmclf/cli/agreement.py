@@ -1,0 +1,5 @@
+"""`llmclf agreement`."""
+
+
+def agreement() -> None:
+    """Not yet."""

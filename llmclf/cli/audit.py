@@ -1,0 +1,5 @@
+"""`llmclf audit`."""
+
+
+def audit() -> None:
+    """Not yet."""

@@ -1,0 +1,93 @@
+"""What commands share: options, exit codes, and how things are shown."""
+
+import csv
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmclf.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SOME_UNLABELLED = 3
+
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend", "-b", metavar="URI", help=r"local, local:PATH.gguf, openai:MODEL or http://HOST:PORT/v1#MODEL."
+    ),
+]
+SettingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--setting", metavar="NAME=VALUE", help="A setting of the backend, as context=4096 or concurrency=32; repeatable."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
+
+
+def split_list(text: str) -> list[str]:
+    """Split at commas; a part that holds one is quoted, as in CSV."""
+    return [part.strip() for part in next(csv.reader([text], skipinitialspace=True), [])]
+
+
+def parse_settings(settings: Iterable[str] | None) -> dict[str, Any]:
+    """Read `name=value` settings; numbers become numbers."""
+    parsed: dict[str, Any] = {}
+    for setting in settings or ():
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise InputError(f"--setting {setting}: no value", "Write NAME=VALUE, as in --setting context=4096")
+        parsed[name.replace("-", "_")] = _number(value)
+    return parsed
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Give a terminal to print to; where the output is no terminal, 80 columns and no colours."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 80)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> "Iterator[Callable[[int], None]]":
+    """Show progress on standard error: a bar on a terminal, otherwise a line every tenth of the way.
+
+    Gives the function to call after each step, with the number of steps that have failed so far.
+    """
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        yield _line_progress(what, total)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    failures = TextColumn("{task.fields[failures]}")
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), failures, TimeRemainingColumn(), console=terminal) as bar:
+        task = bar.add_task(what, total=total, failures="")
+        yield lambda failed: bar.update(task, advance=1, failures=f"{failed} without a label" if failed else "")
+
+
+def _line_progress(what: str, total: int | None) -> "Callable[[int], None]":
+    steps = count(1)
+    every = max(1, total // 10) if total else 1000
+
+    def step(failed: int) -> None:
+        done = next(steps)
+        if done % every == 0 or done == total:
+            print(f"{what} {done}/{total or '?'}{f', {failed} without a label' if failed else ''}", file=sys.stderr, flush=True)
+
+    return step

@@ -1,0 +1,5 @@
+"""`llmclf models`."""
+
+
+def models() -> None:
+    """Not yet."""

@@ -1,0 +1,211 @@
+"""What is asked: a codebook of questions, each with its labels. One TOML file."""
+
+import hashlib
+import math
+import tomllib
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from llmclf.errors import CodebookError, InputError, ScaleError, unknown
+
+CODEBOOK_FILE = "codebook.toml"
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Level(StrEnum):
+    """A level of measurement: what may be done with the difference of two labels."""
+
+    NOMINAL = "nominal"
+    ORDINAL = "ordinal"
+    INTERVAL = "interval"
+    SET = "set"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Label(_Strict):
+    """One possible answer."""
+
+    name: Name
+    """What the model reads and says."""
+    value: float | None = None
+    """Its place on the scale of a `score` question."""
+    definition: str = ""
+    includes: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """What stands for the label in a table: the value on a scale, otherwise the name."""
+        return self.name if self.value is None else number_text(self.value)
+
+
+class Question(_Strict):
+    """One question: `choice` (one label), `score` (one level of an ordered scale), `set` (any labels)."""
+
+    name: Name
+    kind: Literal["choice", "score", "set"]
+    ask: Name
+    label: tuple[Label, ...]
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels; a score's are in ascending order of their values."""
+        return self.label
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The labels' codes: the declared scale."""
+        return tuple(label.code for label in self.label)
+
+    @property
+    def level(self) -> Level:
+        """The level of measurement of the answers."""
+        return {"choice": Level.NOMINAL, "score": Level.ORDINAL, "set": Level.SET}[self.kind]
+
+    def read(self, cell: str) -> str:
+        """Give the code of one label as people write it: its code, its name, or an equal number.
+
+        Raises:
+            ScaleError: the cell is no label of this question.
+
+        """
+        code = self._codes_by_spelling.get(cell)
+        if code is None and self.kind == "score":
+            code = self._codes_by_spelling.get(_number_spelling(cell))
+        if code is None:
+            raise ScaleError(f"question {self.name!r}: {unknown('label', cell, self._codes_by_spelling)}")
+        return code
+
+    @cached_property
+    def _codes_by_spelling(self) -> dict[str, str]:
+        by_name = {label.name: label.code for label in self.label}
+        return by_name | {label.code: label.code for label in self.label}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [label.name for label in self.label]
+        least = 1 if self.kind == "set" else 2
+        if len(names) < least:
+            raise ValueError(f"question {self.name!r} has {len(names)} label(s); a {self.kind} question needs at least {least}")
+        _refuse_repeats(f"question {self.name!r}: label", names)
+        values = [label.value for label in self.label]
+        if self.kind == "score":
+            if any(value is None or not math.isfinite(value) for value in values):
+                raise ValueError(f"question {self.name!r}: every label of a score question needs a finite value")
+            if any(high <= low for low, high in zip(values, values[1:], strict=False)):  # type: ignore[operator]  # none is None: checked above
+                raise ValueError(f"question {self.name!r}: the values of a score's labels must ascend")
+            for label in self.label:
+                other = next((o for o in self.label if o is not label and o.code == label.name), None)
+                if other:
+                    raise ValueError(f"question {self.name!r}: {label.name!r} is the name of one label and the value of another")
+        elif any(value is not None for value in values):
+            raise ValueError(f"question {self.name!r}: only the labels of a score question have a value")
+        return self
+
+
+class Codebook(_Strict):
+    """Questions about one kind of unit. Its identity is the hash of its content."""
+
+    name: Name
+    unit: Literal["text", "conversation"] = "text"
+    instructions: str = ""
+    question: tuple[Question, ...] = Field(min_length=1)
+    folder: Path | None = Field(default=None, exclude=True, repr=False)
+    """Where a prompt template of its own is looked for; not part of what it says."""
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The questions, in order."""
+        return self.question
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the content, as hexadecimal digits."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def get(self, name: str) -> Question:
+        """Give the question of that name.
+
+        Raises:
+            InputError: there is none.
+
+        """
+        for question in self.question:
+            if question.name == name:
+                return question
+        raise InputError(unknown("question", name, (q.name for q in self.question)))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a codebook from a TOML file, or from a folder that holds `codebook.toml`.
+
+        Raises:
+            CodebookError: there is no such file, or it is no valid codebook.
+
+        """
+        path = Path(path)
+        file = path / CODEBOOK_FILE if path.is_dir() else path
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CodebookError(f"no codebook at {file}", "Give a folder that holds codebook.toml, or a TOML file") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise CodebookError(f"{file} cannot be read as TOML: {error}") from None
+        try:
+            return cls.model_validate(content | {"folder": file.parent})
+        except ValidationError as error:
+            raise CodebookError(f"{file}: {_first_fault(error)}") from None
+
+    @classmethod
+    def from_labels(cls, labels: list[str] | tuple[str, ...], ask: str = "Which label fits the text best?", name: str = "label") -> Self:
+        """Make a codebook of one `choice` question from bare labels.
+
+        Raises:
+            CodebookError: fewer than two labels, or one twice.
+
+        """
+        try:
+            question = Question(name=name, kind="choice", ask=ask, label=tuple(Label(name=label) for label in labels))
+            return cls(name=name, question=(question,))
+        except ValidationError as error:
+            raise CodebookError(_first_fault(error), "Give two or more different labels, as in positive,negative") from None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_repeats("question", [question.name for question in self.question])
+        return self
+
+
+def number_text(value: float) -> str:
+    """Write a number as people write it in tables: no trailing `.0`."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _number_spelling(cell: str) -> str:
+    try:
+        value = float(cell)
+    except ValueError:
+        return cell
+    return number_text(value) if math.isfinite(value) else cell
+
+
+def _refuse_repeats(what: str, names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{what} {repeated[0]!r} occurs more than once")
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place and fault["type"] != "value_error" else message

@@ -1,0 +1,218 @@
+"""What is classified: texts and conversations, and the readers that stream them from tables."""
+
+import json
+import math
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmclf.errors import InputError, TableError
+from llmclf.status import Status
+from llmclf.tables import Row, is_stream, read_rows, require_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one speaker says before another speaks."""
+
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One text, or one conversation of turns."""
+
+    id: str
+    text: str = ""
+    turns: tuple[Turn, ...] = ()
+    problem: Status | None = None
+    """Why its row cannot be asked about."""
+
+    def __post_init__(self) -> None:
+        if self.problem is None:
+            object.__setattr__(self, "problem", self._find_problem())
+
+    def _find_problem(self) -> Status | None:
+        texts = [self.text, *chain.from_iterable((turn.speaker, turn.text) for turn in self.turns)]
+        if any(_has_surrogates(text) for text in texts):
+            return Status.BAD_ENCODING
+        if not self.text.strip() and not any(turn.text.strip() for turn in self.turns):
+            return Status.EMPTY
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemColumns:
+    """The columns in which a table holds its items, in one of four shapes.
+
+    A text a row (`text`); a conversation a row, as JSON (`turns`) or with one column a turn (`speakers`);
+    a turn a row (`conversation`, with `speaker` and `text`), the rows of a conversation together.
+    """
+
+    id: str = "id"
+    text: str = "text"
+    turns: str | None = None
+    speakers: tuple[tuple[str, str], ...] = ()
+    """Pairs of a speaker and the column that holds the turn."""
+    conversation: str | None = None
+    speaker: str = "speaker"
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.turns, self.speakers, self.conversation))) > 1:
+            raise InputError("a conversation comes in one shape", "Give one of --turns-column, --turn, --conversation-column")
+
+    @property
+    def key(self) -> str:
+        """The column with the items' ids."""
+        return self.conversation or self.id
+
+    @property
+    def needed(self) -> list[str]:
+        """All columns that are read."""
+        if self.conversation:
+            return [self.conversation, self.speaker, self.text]
+        return [self.id, *([self.turns] if self.turns else [column for _, column in self.speakers] or [self.text])]
+
+
+def read_items(path: str | Path, columns: ItemColumns = ItemColumns(), given_format: str | None = None) -> Iterator[Item]:
+    """Check a table of items, then read them one by one.
+
+    Raises:
+        TableError: no such file or column, no rows, an empty id, or, in a file, a repeated one.
+
+    """
+    check_items(path, columns, given_format)
+    yield from stream_items(path, columns, given_format)
+
+
+def check_items(path: str | Path, columns: ItemColumns, given_format: str | None = None) -> int | None:
+    """Check a whole file before anything is asked, and count its items; a pipe cannot be checked.
+
+    Raises:
+        TableError: as `read_items`.
+
+    """
+    if is_stream(path):
+        return None
+    hashes = np.frombuffer(
+        array("q", (_hash(item.id) for item in _items(path, columns, given_format))),  # 8 bytes an item: ids would not fit
+        dtype=np.int64,
+    )
+    values, counts = np.unique(hashes, return_counts=True)
+    if len(values) < len(hashes):
+        places = np.flatnonzero(hashes == values[counts > 1][0])[:2] + 1
+        raise TableError(
+            f"{path}: items {places[0]} and {places[1]} have the same id",
+            "Give each its own id; the rows of one conversation stand together",
+        )
+    return len(hashes)
+
+
+def stream_items(path: str | Path, columns: ItemColumns, given_format: str | None = None) -> Iterator[Item]:
+    """Read items one by one; on a pipe, one with a repeated id comes with that problem."""
+    items = _items(path, columns, given_format)
+    return _without_repeats(items) if is_stream(path) else items
+
+
+def _items(path: str | Path, columns: ItemColumns, given_format: str | None) -> Iterator[Item]:
+    rows = read_rows(path, given_format)
+    first = next(rows)
+    require_columns(path, first, columns.needed)
+    numbered = enumerate(chain([first], rows), start=1)
+    if columns.conversation:
+        for item_id, group in groupby(numbered, key=lambda pair: _id(path, *pair, columns.key)):
+            yield Item(item_id, turns=tuple(_turn_of_row(path, number, row, columns) for number, row in group))
+    else:
+        for number, row in numbered:
+            yield _item_of_row(path, number, row, columns)
+
+
+def _item_of_row(path: str | Path, number: int, row: Row, columns: ItemColumns) -> Item:
+    item_id = _id(path, number, row, columns.id)
+    if columns.turns:
+        return Item(item_id, turns=_turns_of_json(path, number, row, columns.turns))
+    if columns.speakers:
+        turns = [Turn(speaker, _text(path, number, row, column)) for speaker, column in columns.speakers]
+        return Item(item_id, turns=tuple(turn for turn in turns if turn.text.strip()))
+    return Item(item_id, text=_text(path, number, row, columns.text))
+
+
+def _turn_of_row(path: str | Path, number: int, row: Row, columns: ItemColumns) -> Turn:
+    return Turn(_text(path, number, row, columns.speaker), _text(path, number, row, columns.text))
+
+
+def _turns_of_json(path: str | Path, number: int, row: Row, column: str) -> tuple[Turn, ...]:
+    cell = row[column]
+    if cell is None or cell == "":
+        return ()
+    try:
+        turns = json.loads(cell) if isinstance(cell, str) else cell
+        return tuple(Turn(**turn) for turn in turns if isinstance(turn["speaker"], str) and isinstance(turn["text"], str))
+    except (ValueError, TypeError, KeyError):
+        raise TableError(
+            f'{path}: row {number}, column {column!r} does not hold turns', 'Give JSON: [{"speaker": "A", "text": "..."}, ...]'
+        ) from None
+
+
+def _id(path: str | Path, number: int, row: Row, column: str) -> str:
+    cell = row.get(column)
+    if isinstance(cell, bool) or not isinstance(cell, str | int | None):
+        raise TableError(f"{path}: row {number}, column {column!r}: {cell!r} is no id", "Ids are text or whole numbers")
+    text = "" if cell is None else str(cell).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    if not text.strip():
+        raise TableError(f"{path}: row {number} has no id in column {column!r}", "Give every row an id of its own")
+    return text
+
+
+def _text(path: str | Path, number: int, row: Row, column: str) -> str:
+    cell = row.get(column)
+    if not isinstance(cell, str | None):
+        raise TableError(f"{path}: row {number}, column {column!r}: {cell!r} is not text", "Put it in quotes")
+    return cell or ""
+
+
+def _without_repeats(items: Iterable[Item]) -> Iterator[Item]:
+    seen: set[int] = set()
+    for item in items:
+        key = _hash(item.id)
+        yield replace(item, problem=Status.DUPLICATE_ID) if key in seen else item
+        seen.add(key)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def _has_surrogates(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def items_of(values: Iterable[Any]) -> list[Item]:
+    """Make items of texts, numbered from 0; a missing text is an empty one.
+
+    Raises:
+        InputError: a value is not text.
+
+    """
+    items = []
+    for number, value in enumerate(values):
+        if not isinstance(value, str) and not _is_missing(value):
+            raise InputError(f"value {number} is {type(value).__name__}, not text", "Give one column of texts")
+        items.append(Item(str(number), text=value if isinstance(value, str) else ""))
+    return items
+
+
+def _is_missing(value: object) -> bool:
+    # pandas' NA is known by its type's name alone, so that pandas need not be imported.
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"

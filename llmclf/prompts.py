@@ -1,0 +1,151 @@
+"""A codebook and an item -> the messages of a request, through a jinja2 template.
+
+A template has the blocks `system`, `user` and `reply` (how the model's reply begins); an empty one is left out.
+In them are `codebook`, `question`, `item`, `label` (the one asked about, in a `set` question asked label by label)
+and `reply_schema` (where the reply is to be JSON). A codebook's folder may hold its own `prompt.jinja`,
+which may extend `default.jinja`.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateSyntaxError,
+    UndefinedError,
+)
+from jinja2.debug import rewrite_traceback_stack
+from jinja2.runtime import Context
+
+from llmclf.backends.base import Message, Role
+from llmclf.codebook import Codebook, Label, Question
+from llmclf.errors import PromptError
+from llmclf.items import Item, Turn
+
+PROMPT_FILE = "prompt.jinja"
+DEFAULT_FILE = "default.jinja"
+_ROLES: dict[str, Role] = {"system": "system", "user": "user", "reply": "assistant"}
+
+
+class Prompt:
+    """The prompt of one codebook.
+
+    Raises:
+        PromptError: the template cannot be read, or names something that is not there.
+
+    """
+
+    def __init__(self, codebook: Codebook) -> None:
+        self._codebook = codebook
+        # What an item says stands between two marks that nobody can write, until the message is cut at them.
+        self._mark = f"\x02{secrets.token_hex(8)}\x03"
+        self._template = self._load()
+
+    def messages(self, question: Question, item: Item, *, label: Label | None = None, reply_schema: str | None = None) -> tuple[Message, ...]:
+        """Render the messages that ask one question about one item."""
+        texts = self._render(
+            codebook=self._codebook,
+            question=question,
+            item=_MarkedItem(item, self._mark),
+            label=label,
+            reply_schema=reply_schema,
+        )
+        if not texts.get("user"):
+            raise PromptError(f"{self._template.filename}: its block 'user' is empty", "Put what is asked there")
+        return tuple(Message(_ROLES[block], self._cut(text)) for block, text in texts.items() if text)
+
+    def check(self) -> None:
+        """Render every question once, about an item made up for it.
+
+        Raises:
+            PromptError: one does not render.
+
+        """
+        item = Item("check", text="text") if self._codebook.unit == "text" else Item("check", turns=(Turn("A", "text"),))
+        for question in self._codebook.questions:
+            labels = [None, question.labels[0]] if question.kind == "set" else [None]
+            for label in labels:
+                self.messages(question, item, label=label)
+
+    def _render(self, **names: object) -> dict[str, str]:
+        """Render the template once, and give the text of each block."""
+        texts: dict[str, str] = {}
+
+        def capture(block: str) -> Callable[[Context], Iterator[str]]:
+            def render(context: Context) -> Iterator[str]:
+                texts[block] = "".join(context.blocks[block][1](context)).strip()
+                yield ""
+
+            return render
+
+        context = self._template.new_context(names)
+        for block in _ROLES:  # ahead of the template's own blocks and of those it inherits
+            context.blocks[block] = [capture(block), *context.blocks.get(block, [])]
+        try:
+            outside = "".join(self._template.root_render_func(context)).strip()
+        except Exception as error:  # noqa: BLE001 - whatever an expression in a template does
+            raise self._fault(error) from None
+        if outside:
+            raise PromptError(f"{self._template.filename}: {outside[:40]!r} stands outside its blocks", "Put it into the block user or system")
+        return {block: texts[block] for block in _ROLES if block in texts}
+
+    def _cut(self, text: str) -> tuple[str, ...]:
+        """Cut a message into what stands before, in and after its item."""
+        first, last = text.find(self._mark), text.rfind(self._mark)
+        if first < 0:
+            return (text,)
+        pieces = text[:first], text[first:last].replace(self._mark, ""), text[last:].replace(self._mark, "")
+        return tuple(piece for piece in pieces if piece)
+
+    def _load(self) -> Template:
+        folder = self._codebook.folder
+        own = folder is not None and (folder / PROMPT_FILE).is_file()
+        loaders = [*([FileSystemLoader(folder)] if folder and own else []), PackageLoader("llmclf", "templates")]
+        environment = Environment(  # noqa: S701 - prompts are no HTML
+            loader=ChoiceLoader(loaders), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        )
+        try:
+            return environment.get_template(PROMPT_FILE if own else DEFAULT_FILE)
+        except TemplateSyntaxError as error:
+            raise PromptError(f"{error.filename or error.name}: line {error.lineno}: {error.message}") from None
+        except (TemplateError, UnicodeDecodeError) as error:
+            raise PromptError(f"{folder}/{PROMPT_FILE}: {error}") from None
+
+    def _fault(self, error: Exception) -> PromptError:
+        place = f"{self._template.filename}"
+        trace = rewrite_traceback_stack().__traceback__  # to lines of templates
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename.endswith(".jinja"):
+                place = f"{trace.tb_frame.f_code.co_filename}: line {trace.tb_lineno}"
+            trace = trace.tb_next
+        known = "A template has: codebook, question, item, label, reply_schema"
+        return PromptError(f"{place}: {error}", known if isinstance(error, UndefinedError) else "")
+
+
+class _MarkedItem:
+    """An item whose words are put between marks."""
+
+    def __init__(self, item: Item, mark: str) -> None:
+        self.id = item.id
+        self._item = item
+        self._mark = mark
+
+    @cached_property
+    def text(self) -> str:
+        return self._marked(self._item.text)
+
+    @cached_property
+    def turns(self) -> list[dict[str, str]]:
+        return [{"speaker": self._marked(turn.speaker), "text": self._marked(turn.text)} for turn in self._item.turns]
+
+    def _marked(self, text: str) -> str:
+        return f"{self._mark}{text}{self._mark}"
+
+
