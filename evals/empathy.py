@@ -5,19 +5,21 @@ https://arxiv.org/abs/2506.10150
 
 Data: https://github.com/aakriti1kumar/replication-data-and-code-when-LLMs-reliable-empathic-communication
 
-    python -m evals.empathy recompute    # the 126 published kappas and p-values, from the raw annotations
+    python -m evals.empathy recompute                # the 126 published kappas and p-values, from the raw annotations
+    python -m evals.empathy label --backend local    # a model's labels of the 150 public conversations, beside them
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from statistics import median
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from evals import empathy_data as data
+from evals.empathy_label import label, rated
 from llmclf.agreement import Estimate, Rating, Ratings
 from llmclf.agreement.cohen_kappa import weighted_kappa_quadratic
 from llmclf.agreement.intervals import wald_p
@@ -106,6 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("recompute", help="the 126 published kappas and p-values, from the raw annotations")
     command.set_defaults(run=lambda _: recompute())
+    command = commands.add_parser("label", help="label the public conversations, and compare with experts and others")
+    command.add_argument("--backend", required=True, metavar="URI", help="as llmclf takes it: local, openai:MODEL, ...")
+    command.add_argument("--out", type=Path, metavar="FILE", help="the table of annotations to write")
+    job = Path("out/empathy.job.sqlite")
+    command.add_argument("--job", type=Path, metavar="FILE", default=job, help=f"the record of replies; default: {job}")
+    command.set_defaults(run=lambda chosen: label(chosen.backend, chosen.out, chosen.job))
     chosen = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = chosen.run
     try:
@@ -117,12 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _as_published(rows: list[data.Row], dimension: str) -> Ratings:
     """Make the paper's annotators of ours, `experts` the median of the three and `llm` Gemini, in hundredths."""
-    values = {(row.item, row.annotator): row.value for row in rows if row.dimension == dimension}
-    for item in dict.fromkeys(item for item, _ in values):
-        of_experts = [
-            value for expert in ("expert1", "expert2", "expert3") if (value := values.get((item, expert))) is not None
-        ]
-        values[item, "experts"] = median(of_experts) if of_experts else None
+    values = rated(rows, dimension)
+    for item in {item for item, _ in values}:
         values[item, "llm"] = values[item, "gemini"]
     hundredths = (
         Rating(item, annotator, "" if value is None else number_text(round(100 * value)))

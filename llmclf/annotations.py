@@ -58,6 +58,13 @@ class Annotation:
         }
 
 
+def label_text(label: LabelValue | None) -> str:
+    """Write a label as a table's cell: a set as a JSON array in alphabetical order, no answer as nothing."""
+    if label is None:
+        return ""
+    return label if isinstance(label, str) else json_text(sorted(label))
+
+
 def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> None:
     """Write the long table as CSV, JSONL or Parquet.
 
@@ -75,22 +82,25 @@ def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> No
 class AnnotationColumns:
     """The columns in which a table holds its annotations: one answer a row, or one form a row.
 
-    With `questions`, a row is one annotator's form and each of these columns the answers to one question.
-    What a table has no column for is given for all of its rows: `kind`, and with `questions` the annotator.
+    With `questions`, pairs of a column and the question that it answers, a row is one annotator's form.
     """
 
     item: str = "item"
     annotator: str = "annotator"
     label: str = "label"
-    questions: tuple[str, ...] = ()
+    questions: tuple[tuple[str, str], ...] = ()
     kind: Kind | None = None
+    """What the annotators are, where the table has no column `kind`."""
+    question: str = ""
+    """What they were asked, where the table has no column `question`."""
 
 
-def read_annotations(path: str | Path, columns: AnnotationColumns = AnnotationColumns()) -> Iterator[tuple[int, Annotation]]:
-    """Read a table of annotations, with the number of each one's row; labels are as they are written.
+def read_annotations(
+    path: str | Path, columns: AnnotationColumns = AnnotationColumns()
+) -> Iterator[tuple[int, Annotation]]:
+    """Read a table of annotations, each with the number of its row; labels are as they are written.
 
-    A table without a `question` column has one unnamed question. In a table of forms without an
-    annotator column, the file's name is the annotator's.
+    In a table of forms without an annotator column, the file's name is the annotator's.
 
     Raises:
         TableError: a column is missing, or a cell does not hold what its column says.
@@ -98,29 +108,27 @@ def read_annotations(path: str | Path, columns: AnnotationColumns = AnnotationCo
     """
     rows = read_rows(path)
     first = next(rows)
-    is_form = bool(columns.questions)
-    needed = [columns.item, *(columns.questions or (columns.annotator, columns.label))]
-    require_columns(path, first, needed)
+    answers = [column for column, _ in columns.questions] or [columns.annotator, columns.label]
+    require_columns(path, first, [columns.item, *answers])
     if columns.kind is None and "kind" not in first:
-        raise TableError(f"{path} does not say who its annotators are", "Give --kind expert, crowd or model")
+        raise TableError(f"{path} does not say what its annotators are", "Give --kind expert, crowd or model")
     for number, row in enumerate(chain([first], rows), start=1):
         where = f"{path}: row {number}"
         common = {
             "item": _name(where, row, columns.item),
-            "annotator": Path(path).stem if is_form and columns.annotator not in row else _name(where, row, columns.annotator),
-            "kind": columns.kind or _known(where, Kind, row["kind"], "kind"),
+            "annotator": _name(where, row, columns.annotator) if columns.annotator in row else Path(path).stem,
+            "kind": _known(where, Kind, row["kind"], "kind") if "kind" in row else columns.kind,
         }
-        if is_form:
-            for question in columns.questions:
-                yield number, Annotation(question=question, label=_label(where, row[question]), **common)
-        else:
+        for column, question in columns.questions:
+            yield number, Annotation(question=question, label=_label(where, row[column]), **common)
+        if not columns.questions:
             yield number, _annotation_of_row(where, row, columns, common)
 
 
 def _annotation_of_row(where: str, row: Row, columns: AnnotationColumns, common: dict[str, Any]) -> Annotation:
     status = row.get("status")
     return Annotation(
-        question=str(row.get("question") or ""),
+        question=str(row.get("question") or columns.question),
         label=_label(where, row[columns.label]),
         probability=_probability(where, row.get("probability")),
         probabilities=_probabilities(where, row.get("probabilities")),

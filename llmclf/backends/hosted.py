@@ -122,9 +122,13 @@ class HostedBackend:
         # A line break in a key would be quoted, key and all, in the transport's own error.
         if key is not None and not re.fullmatch("[!-~]+", key):
             raise InputError("the key is empty or holds characters that no key has", f"Look at {self._key_variable}")
-        # What is shown and stored: an address can carry secrets before the host and behind the path.
-        url = urlsplit(base_url or OPENAI_ADDRESS)
-        self.address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        self.address = (base_url or OPENAI_ADDRESS).rstrip("/")
+        url = urlsplit(self.address)
+        # The address is shown and stored.
+        if "@" in url.netloc or url.query:
+            raise InputError(
+                "an address with a password or a query is not kept", f"Put a key into {self._key_variable}"
+            )
         self.name = model
         self.concurrency = concurrency
         settings = {"temperature": temperature, "max_tokens": max_tokens}
@@ -147,13 +151,13 @@ class HostedBackend:
             retry=retry_if_exception(self._worth_a_retry),
             reraise=True,
         )
-        self._client = self._open(base_url or OPENAI_ADDRESS)
+        self._client = self._open()
         # A loop of its own: requests go on while the caller works on replies, and a notebook's loop is left alone.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llmclf-hosted", daemon=True)
         self._thread.start()
 
-    def _open(self, base_url: str) -> "openai.AsyncOpenAI":
+    def _open(self) -> "openai.AsyncOpenAI":
         import openai  # noqa: PLC0415 - takes 0.9 s
 
         async def send_only_ours(request: "httpx2.Request") -> None:
@@ -164,7 +168,7 @@ class HostedBackend:
 
         return openai.AsyncOpenAI(
             api_key=self._key or "none",  # None would send the client to the environment
-            base_url=base_url,
+            base_url=self.address,
             max_retries=0,
             # The client's timeout counts from byte to byte; `_attempt` counts the whole.
             timeout=openai.Timeout(None, connect=CONNECT_SECONDS),

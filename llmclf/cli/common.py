@@ -12,6 +12,7 @@ import typer
 from llmclf.errors import InputError
 
 if TYPE_CHECKING:
+    from llmclf.agreement import Coefficient
     from rich.console import Console
 
 SOME_UNLABELLED = 3
@@ -61,6 +62,21 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 80)
+
+
+def number(value: float | None) -> str:
+    """Write a number with two decimals, and zero without a sign."""
+    return "" if value is None else f"{value:.2f}".replace("-0.00", "0.00")
+
+
+def coefficient_cells(coefficient: "Coefficient") -> tuple[str, str, str]:
+    """Give the cells of one coefficient: value, interval, items; or why there is none."""
+    from llmclf.agreement import Undefined
+
+    if isinstance(coefficient, Undefined):
+        return "", f"undefined: {coefficient.reason}", ""
+    interval = "none: " + coefficient.method if coefficient.low is None else f"{number(coefficient.low)} to {number(coefficient.high)}"
+    return number(coefficient.value), interval, str(coefficient.n_items)
 
 
 @contextmanager

@@ -162,12 +162,19 @@ def test_settings_of_none_are_left_to_the_server(server: HTTPServer, connect: Op
     assert set(received.get_json()) == {"model", "messages", "response_format"}
 
 
-def test_identity_says_what_changes_answers_and_no_secret(connect: Opener) -> None:
-    backend = connect("http://user:word@127.0.0.1:9/v1?token=secret", key="sk-1", temperature=0.5)
+def test_identity_says_what_changes_answers(connect: Opener) -> None:
+    backend = connect("http://127.0.0.1:9/v1/", key="sk-1", temperature=0.5)
     assert backend.identity.model == {"server": "http://127.0.0.1:9/v1", "model": "m"}
     assert backend.identity.settings == {"temperature": 0.5, "max_tokens": 512}
     assert backend.name == "m"
     assert backend.forms == {Structured}
+
+
+@pytest.mark.parametrize("address", ["http://user:secret@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?token=secret"])
+def test_an_address_carries_no_secret(connect: Opener, address: str) -> None:
+    with pytest.raises(InputError, match="LLMCLF_API_KEY") as raised:
+        connect(address)
+    assert "secret" not in str(raised.value)
 
 
 def test_label_likelihoods_are_not_to_be_had(connect: Opener) -> None:

@@ -1,0 +1,1 @@
+"""A model beside people: what is compared, and the document that says it."""
