@@ -37,7 +37,9 @@ def read_sdist(path: Path) -> tuple[dict[str, str], dict[str, list[int]]]:
             with tarfile.open(fileobj=outer.extractfile(inner)) as archive:
                 texts, ratings = _lines(archive, _TEXTS), _lines(archive, _RATINGS)
     except (OSError, tarfile.TarError, StopIteration) as error:
-        raise InputError(f"{path} is not the source distribution of vaderSentiment: {error}", "Run: make demo") from None
+        raise InputError(
+            f"{path} is not the source distribution of vaderSentiment: {error}", "Run: make demo"
+        ) from None
     return {id_: text for id_, _, text in texts}, {id_: ast.literal_eval(each) for id_, _, _, each in ratings}
 
 
@@ -71,7 +73,9 @@ def write_inputs(sdist: Path, reviews: Path, crowd: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Label the snippets and compare the labels with the crowd's."""
-    parser = argparse.ArgumentParser(prog="python -m evals.sentiment", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m evals.sentiment", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sdist", type=Path, required=True, help="vaderSentiment-3.3.2.tar.gz")
     parser.add_argument("--out", type=Path, default=Path("out/sentiment"), help="the folder to write to")
     parser.add_argument("--backend", default="local")

@@ -114,7 +114,7 @@ def read_annotations(
         raise TableError(f"{path} does not say what its annotators are", "Give --kind expert, crowd or model")
     for number, row in enumerate(chain([first], rows), start=1):
         where = f"{path}: row {number}"
-        common = {
+        common: dict[str, Any] = {
             "item": _name(where, row, columns.item),
             "annotator": _name(where, row, columns.annotator) if columns.annotator in row else Path(path).stem,
             "kind": _known(where, Kind, row["kind"], "kind") if "kind" in row else columns.kind,
@@ -151,7 +151,7 @@ def _label(where: str, cell: object) -> LabelValue | None:
         try:
             cell = json.loads(cell)
         except json.JSONDecodeError:
-            raise TableError(f"{where}: the label {cell!r} is no JSON array", "Write a set as [\"a\", \"b\"]") from None
+            raise TableError(f"{where}: the label {cell!r} is no JSON array", 'Write a set as ["a", "b"]') from None
     if isinstance(cell, list):
         if not all(isinstance(label, str) for label in cell):
             raise TableError(f"{where}: the set {json_text(cell)} holds something that is no label")
@@ -176,7 +176,7 @@ def _probabilities(where: str, cell: object) -> dict[str, float]:
     if cell is None or cell == "":
         return {}
     try:
-        table = json.loads(cell) if isinstance(cell, str) else cell
+        table: Any = json.loads(cell) if isinstance(cell, str) else cell
         return {str(label): float(value) for label, value in table.items()}
     except (ValueError, TypeError, AttributeError):
         raise TableError(f"{where}: {cell!r} are no probabilities", 'Write a JSON object, as {"yes": 0.9}') from None

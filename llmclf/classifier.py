@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from llmclf.annotations import Annotation, Kind
-from llmclf.backends.base import Backend, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import AnswerForm, Backend, Likelihoods, Message, Reply, Request, Structured
 from llmclf.codebook import Codebook, Question
 from llmclf.decisions import NO, YES, Decision, decide
 from llmclf.items import Item
@@ -13,7 +13,9 @@ from llmclf.prompts import Prompt
 from llmclf.schemas import reply_schema
 
 
-def annotate(items: Iterable[Item], codebook: Codebook, backend: Backend, *, replicate: int = 0) -> Iterator[Annotation]:
+def annotate(
+    items: Iterable[Item], codebook: Codebook, backend: Backend, *, replicate: int = 0
+) -> Iterator[Annotation]:
     """Ask every question of the codebook about every item, and give the answers in the order of the items.
 
     One annotation for each item and question. Items are pulled as the backend takes requests.
@@ -85,7 +87,7 @@ class _Asker:
             names = tuple(label.name for label in question.labels)
             yield self._request(self.prompt.messages(question, item), Likelihoods(names))
 
-    def _request(self, messages, form) -> Request:
+    def _request(self, messages: tuple[Message, ...], form: AnswerForm) -> Request:
         self._next_id += 1
         return Request(self._next_id, messages, form, self.replicate)
 

@@ -5,6 +5,7 @@ import math
 import tomllib
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -95,18 +96,22 @@ class Question(_Strict):
         names = [label.name for label in self.label]
         least = 1 if self.kind == "set" else 2
         if len(names) < least:
-            raise ValueError(f"question {self.name!r} has {len(names)} label(s); a {self.kind} question needs at least {least}")
+            raise ValueError(
+                f"question {self.name!r} has {len(names)} label(s); a {self.kind} question needs at least {least}"
+            )
         _refuse_repeats(f"question {self.name!r}: label", names)
         values = [label.value for label in self.label]
         if self.kind == "score":
             if any(value is None or not math.isfinite(value) for value in values):
                 raise ValueError(f"question {self.name!r}: every label of a score question needs a finite value")
-            if any(high <= low for low, high in zip(values, values[1:], strict=False)):  # type: ignore[operator]  # none is None: checked above
+            if any(high <= low for low, high in pairwise(values)):  # type: ignore[operator]  # none is None: checked above
                 raise ValueError(f"question {self.name!r}: the values of a score's labels must ascend")
             for label in self.label:
                 other = next((o for o in self.label if o is not label and o.code == label.name), None)
                 if other:
-                    raise ValueError(f"question {self.name!r}: {label.name!r} is the name of one label and the value of another")
+                    raise ValueError(
+                        f"question {self.name!r}: {label.name!r} is the name of one label and the value of another"
+                    )
         elif any(value is not None for value in values):
             raise ValueError(f"question {self.name!r}: only the labels of a score question have a value")
         return self
@@ -157,7 +162,9 @@ class Codebook(_Strict):
         try:
             content = tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise CodebookError(f"no codebook at {file}", "Give a folder that holds codebook.toml, or a TOML file") from None
+            raise CodebookError(
+                f"no codebook at {file}", "Give a folder that holds codebook.toml, or a TOML file"
+            ) from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise CodebookError(f"{file} cannot be read as TOML: {error}") from None
         try:
@@ -166,7 +173,9 @@ class Codebook(_Strict):
             raise CodebookError(f"{file}: {_first_fault(error)}") from None
 
     @classmethod
-    def from_labels(cls, labels: list[str] | tuple[str, ...], ask: str = "Which label fits the text best?", name: str = "label") -> Self:
+    def from_labels(
+        cls, labels: list[str] | tuple[str, ...], ask: str = "Which label fits the text best?", name: str = "label"
+    ) -> Self:
         """Make a codebook of one `choice` question from bare labels.
 
         Raises:
@@ -177,7 +186,9 @@ class Codebook(_Strict):
             question = Question(name=name, kind="choice", ask=ask, label=tuple(Label(name=label) for label in labels))
             return cls(name=name, question=(question,))
         except ValidationError as error:
-            raise CodebookError(_first_fault(error), "Give two or more different labels, as in positive,negative") from None
+            raise CodebookError(
+                _first_fault(error), "Give two or more different labels, as in positive,negative"
+            ) from None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

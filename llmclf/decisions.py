@@ -27,7 +27,7 @@ def decide(question: Question, replies: Sequence[Reply]) -> Decision:
     """Decide on the most likely label.
 
     One reply, or, for a set whose labels were asked about one by one, one yes-or-no reply for each label:
-    a label applies where yes is likelier than no, and the set's probability is the product, labels taken as independent.
+    a label applies where yes is likelier than no; the set's probability is the product, labels taken as independent.
     """
     failure = next((reply for reply in replies if isinstance(reply, Failure)), None)
     if failure is not None:

@@ -66,7 +66,9 @@ class ItemColumns:
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.turns, self.speakers, self.conversation))) > 1:
-            raise InputError("a conversation comes in one shape", "Give one of --turns-column, --turn, --conversation-column")
+            raise InputError(
+                "a conversation comes in one shape", "Give one of --turns-column, --turn, --conversation-column"
+            )
 
     @property
     def key(self) -> str:
@@ -81,7 +83,9 @@ class ItemColumns:
         return [self.id, *([self.turns] if self.turns else [column for _, column in self.speakers] or [self.text])]
 
 
-def read_items(path: str | Path, columns: ItemColumns = ItemColumns(), given_format: str | None = None) -> Iterator[Item]:
+def read_items(
+    path: str | Path, columns: ItemColumns = ItemColumns(), given_format: str | None = None
+) -> Iterator[Item]:
     """Check a table of items, then read them one by one.
 
     Raises:
@@ -102,7 +106,9 @@ def check_items(path: str | Path, columns: ItemColumns, given_format: str | None
     if is_stream(path):
         return None
     hashes = np.frombuffer(
-        array("q", (_hash(item.id) for item in _items(path, columns, given_format))),  # 8 bytes an item: ids would not fit
+        array(
+            "q", (_hash(item.id) for item in _items(path, columns, given_format))
+        ),  # 8 bytes an item: ids would not fit
         dtype=np.int64,
     )
     values, counts = np.unique(hashes, return_counts=True)
@@ -127,7 +133,7 @@ def _items(path: str | Path, columns: ItemColumns, given_format: str | None) -> 
     require_columns(path, first, columns.needed)
     numbered = enumerate(chain([first], rows), start=1)
     if columns.conversation:
-        for item_id, group in groupby(numbered, key=lambda pair: _id(path, *pair, columns.key)):
+        for item_id, group in groupby(numbered, key=lambda pair: _id(path, pair[0], pair[1], columns.key)):
             yield Item(item_id, turns=tuple(_turn_of_row(path, number, row, columns) for number, row in group))
     else:
         for number, row in numbered:
@@ -154,10 +160,13 @@ def _turns_of_json(path: str | Path, number: int, row: Row, column: str) -> tupl
         return ()
     try:
         turns = json.loads(cell) if isinstance(cell, str) else cell
-        return tuple(Turn(**turn) for turn in turns if isinstance(turn["speaker"], str) and isinstance(turn["text"], str))
+        return tuple(
+            Turn(**turn) for turn in turns if isinstance(turn["speaker"], str) and isinstance(turn["text"], str)
+        )
     except (ValueError, TypeError, KeyError):
         raise TableError(
-            f'{path}: row {number}, column {column!r} does not hold turns', 'Give JSON: [{"speaker": "A", "text": "..."}, ...]'
+            f"{path}: row {number}, column {column!r} does not hold turns",
+            'Give JSON: [{"speaker": "A", "text": "..."}, ...]',
         ) from None
 
 

@@ -48,7 +48,9 @@ class Prompt:
         self._mark = f"\x02{secrets.token_hex(8)}\x03"
         self._template = self._load()
 
-    def messages(self, question: Question, item: Item, *, label: Label | None = None, reply_schema: str | None = None) -> tuple[Message, ...]:
+    def messages(
+        self, question: Question, item: Item, *, label: Label | None = None, reply_schema: str | None = None
+    ) -> tuple[Message, ...]:
         """Render the messages that ask one question about one item."""
         texts = self._render(
             codebook=self._codebook,
@@ -68,7 +70,9 @@ class Prompt:
             PromptError: one does not render.
 
         """
-        item = Item("check", text="text") if self._codebook.unit == "text" else Item("check", turns=(Turn("A", "text"),))
+        item = (
+            Item("check", text="text") if self._codebook.unit == "text" else Item("check", turns=(Turn("A", "text"),))
+        )
         for question in self._codebook.questions:
             labels = [None, question.labels[0]] if question.kind == "set" else [None]
             for label in labels:
@@ -90,10 +94,13 @@ class Prompt:
             context.blocks[block] = [capture(block), *context.blocks.get(block, [])]
         try:
             outside = "".join(self._template.root_render_func(context)).strip()
-        except Exception as error:  # noqa: BLE001 - whatever an expression in a template does
+        except Exception as error:  # whatever an expression in a template does
             raise self._fault(error) from None
         if outside:
-            raise PromptError(f"{self._template.filename}: {outside[:40]!r} stands outside its blocks", "Put it into the block user or system")
+            raise PromptError(
+                f"{self._template.filename}: {outside[:40]!r} stands outside its blocks",
+                "Put it into the block user or system",
+            )
         return {block: texts[block] for block in _ROLES if block in texts}
 
     def _cut(self, text: str) -> tuple[str, ...]:
@@ -108,8 +115,12 @@ class Prompt:
         folder = self._codebook.folder
         own = folder is not None and (folder / PROMPT_FILE).is_file()
         loaders = [*([FileSystemLoader(folder)] if folder and own else []), PackageLoader("llmclf", "templates")]
-        environment = Environment(  # noqa: S701 - prompts are no HTML
-            loader=ChoiceLoader(loaders), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        environment = Environment(
+            loader=ChoiceLoader(loaders),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,  # noqa: S701 - prompts are no HTML
         )
         try:
             return environment.get_template(PROMPT_FILE if own else DEFAULT_FILE)
@@ -147,5 +158,3 @@ class _MarkedItem:
 
     def _marked(self, text: str) -> str:
         return f"{self._mark}{text}{self._mark}"
-
-

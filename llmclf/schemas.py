@@ -4,12 +4,10 @@ import json
 from functools import cache
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from llmclf.codebook import Question
 from llmclf.status import Status
-
-_FIELD = "label"
 
 
 @cache
@@ -17,7 +15,7 @@ def reply_model(question: Question) -> type[BaseModel]:
     """Build the model of a reply: `{"label": name}`, or `{"label": [names]}` for a set."""
     names = Literal[tuple(label.name for label in question.labels)]  # type: ignore[valid-type]  # built from the codebook
     kind: Any = list[names] if question.kind == "set" else names  # type: ignore[valid-type]  # the same
-    return create_model("Answer", __config__=ConfigDict(extra="forbid"), **{_FIELD: (kind, ...)})
+    return create_model("Answer", __config__=ConfigDict(extra="forbid"), label=(kind, ...))
 
 
 @cache
@@ -32,17 +30,16 @@ def read_reply(question: Question, text: str) -> str | tuple[str, ...] | Status:
     A label that the codebook does not have is `wrong_label`, never the nearest one.
     """
     codes = {label.name: label.code for label in question.labels}
-    shape = _set_shape() if question.kind == "set" else _single_shape()
+    shape = _Set if question.kind == "set" else _Single
     try:
-        said = getattr(shape.validate_json(text), _FIELD)
+        said = shape.model_validate_json(text).label
     except ValidationError:
         return Status.MALFORMED
-    names = said if isinstance(said, list) else [said]
-    if not all(name in codes for name in names):
+    if isinstance(said, str):
+        return codes.get(said, Status.WRONG_LABEL)
+    if not set(said) <= set(codes):
         return Status.WRONG_LABEL
-    if question.kind != "set":
-        return codes[said]
-    return tuple(code for name, code in codes.items() if name in names)
+    return tuple(code for name, code in codes.items() if name in said)
 
 
 class _Single(BaseModel):
@@ -53,13 +50,3 @@ class _Single(BaseModel):
 class _Set(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     label: list[str]
-
-
-@cache
-def _single_shape() -> TypeAdapter[_Single]:
-    return TypeAdapter(_Single)
-
-
-@cache
-def _set_shape() -> TypeAdapter[_Set]:
-    return TypeAdapter(_Set)

@@ -103,7 +103,9 @@ class Store:
     def find(self, request: Request, key: bytes) -> Reply | None:
         """Give the recorded reply to an equal request; a failure that a retry can help does not count."""
         with self._translated():
-            row = self._db.execute("SELECT kind, body, seconds FROM replies WHERE key = ? AND NOT retryable", (key,)).fetchone()
+            row = self._db.execute(
+                "SELECT kind, body, seconds FROM replies WHERE key = ? AND NOT retryable", (key,)
+            ).fetchone()
         return row and _reply(request, *row)
 
     def add(self, request: Request, key: bytes, identity: Identity, reply: Reply) -> None:
@@ -143,12 +145,14 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """Give all records, oldest first; the requests' ids are their numbers."""
-        query = "SELECT identity, messages, form, replicate, kind, body, seconds, recorded_at FROM replies ORDER BY recorded_at"
-        rows = self._db.execute(query)
+        columns = "identity, messages, form, replicate, kind, body, seconds, recorded_at"
+        rows = self._db.execute(f"SELECT {columns} FROM replies ORDER BY recorded_at")  # noqa: S608 - constant
         for number, (identity, messages, form, replicate, kind, body, seconds, at) in enumerate(rows):
             parts = tuple(Message(role, tuple(map(self._text, ids))) for role, ids in json.loads(messages))
             request = Request(number, parts, _form(json.loads(self._text(form))), replicate)
-            yield Record(Identity(**json.loads(self._text(identity))), request, _reply(request, kind, body, seconds), at)
+            yield Record(
+                Identity(**json.loads(self._text(identity))), request, _reply(request, kind, body, seconds), at
+            )
 
     def close(self) -> None:
         """Commit and close the file."""
@@ -175,7 +179,9 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"the record {self.path} cannot be used: {error}", "Give a path that can be read and written") from None
+            raise StoreError(
+                f"the record {self.path} cannot be used: {error}", "Give a path that can be read and written"
+            ) from None
 
 
 def _digest(text: str) -> bytes:

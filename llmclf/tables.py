@@ -31,7 +31,10 @@ def table_format(path: str | Path, given: str | None = None) -> str:
     name = given or Path(path).suffix.removeprefix(".").lower()
     name = {"ndjson": "jsonl", "json": "jsonl", "pq": "parquet"}.get(name, name)
     if name not in FORMATS:
-        raise TableError(f"{path}: cannot tell the format", f"Name the file *.csv, *.jsonl or *.parquet, or give --format {'|'.join(FORMATS)}")
+        raise TableError(
+            f"{path}: cannot tell the format",
+            f"Name the file *.csv, *.jsonl or *.parquet, or give --format {'|'.join(FORMATS)}",
+        )
     return name
 
 
@@ -94,7 +97,10 @@ def _read_csv(path: str | Path) -> Iterator[Row]:
                 if not cells:
                     continue
                 if len(cells) != len(header):
-                    raise TableError(f"{path}: row {number} has {len(cells)} cells and the header {len(header)}", "Quote cells that hold commas")
+                    raise TableError(
+                        f"{path}: row {number} has {len(cells)} cells and the header {len(header)}",
+                        "Quote cells that hold commas",
+                    )
                 yield dict(zip(header, cells, strict=True))
         except csv.Error as error:
             raise TableError(f"{path}: line {lines.line_num} is not CSV: {error}") from None
@@ -108,7 +114,9 @@ def _read_jsonl(path: str | Path) -> Iterator[Row]:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise TableError(f"{path}: line {number} is not JSON: {error.msg}", "Give one JSON object a line") from None
+                raise TableError(
+                    f"{path}: line {number} is not JSON: {error.msg}", "Give one JSON object a line"
+                ) from None
             if not isinstance(row, dict):
                 raise TableError(f"{path}: line {number} is not a JSON object", "Give one JSON object a line")
             yield row
@@ -154,7 +162,9 @@ Write: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 @contextmanager
-def write_rows(path: str | Path, columns: Sequence[str], *, number_columns: Sequence[str] = (), map_columns: Sequence[str] = ()) -> Iterator[Write]:
+def write_rows(
+    path: str | Path, columns: Sequence[str], *, number_columns: Sequence[str] = (), map_columns: Sequence[str] = ()
+) -> Iterator[Write]:
     """Write a table row by row to a temporary file, which takes the path's place at the end.
 
     Nested cells are JSON text in CSV, JSON in JSONL, and in Parquet JSON text, or a map of numbers in `map_columns`.
@@ -168,7 +178,9 @@ def write_rows(path: str | Path, columns: Sequence[str], *, number_columns: Sequ
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise TableError(f"cannot write {path}: {error.strerror}", "Give a path in a folder that exists and may be written") from None
+        raise TableError(
+            f"cannot write {path}: {error.strerror}", "Give a path in a folder that exists and may be written"
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:

@@ -37,7 +37,7 @@ def jackknife(
     if np.ptp(replicates) < NO_SPREAD:
         return without_interval(value, n, "no single item left out changes the value, so its spread is unknown")
     # here, because scipy would double the time that `import llmclf` takes
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # noqa: PLC0415  # scipy has no types
+    from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
 
     mean = times @ replicates / n
     se = math.sqrt((n - 1) / n * float(times @ (replicates - mean) ** 2))

@@ -1,6 +1,5 @@
 """Annotations of models and people -> the audit: who agrees with whom, question by question."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from llmclf.agreement import Rating, Ratings, coefficients
 from llmclf.annotations import Annotation, Kind, LabelValue, label_text
 from llmclf.audit.report import Audit, Baseline, Coefficients, Comparison, Group, ModelAudit, QuestionAudit, WorstItem
 from llmclf.codebook import Codebook, Level, Question
-from llmclf.errors import InputError, ScaleError, unknown
+from llmclf.errors import InputError, ScaleError
 
 PEOPLE = (Kind.EXPERT, Kind.CROWD)
 WORST_ITEMS = 10
@@ -28,7 +27,8 @@ class Sourced:
 def audit(annotations: Iterable[Sourced], codebook: Codebook, texts: Mapping[str, str] | None = None) -> Audit:
     """Compare every model with every expert and with the crowd's consensus, for each question that has annotations.
 
-    The consensus on an item is the label that most gave or, for a score, the median; an item without a single one is a tie.
+    The consensus on an item is the label that most gave or, for a score, the median; where there is no
+    single one, the item is a tie.
 
     Raises:
         InputError: there is no model or there are no people, or a question or a label is not in the codebook.
@@ -66,9 +66,13 @@ def _audit_question(question: Question, rows: list[Sourced], texts: Mapping[str,
     rows = [replace(row, annotation=replace(row.annotation, label=_read_label(question, row))) for row in rows]
     names = _names_by_kind(rows)
     if not names[Kind.MODEL]:
-        raise InputError(f"question {question.name!r} has no annotations of a model", "Give the table that `llmclf annotate` wrote")
+        raise InputError(
+            f"question {question.name!r} has no annotations of a model", "Give the table that `llmclf annotate` wrote"
+        )
     if not any(names[kind] for kind in PEOPLE):
-        raise InputError(f"question {question.name!r} has no annotations of people", "Give a table of experts or of a crowd")
+        raise InputError(
+            f"question {question.name!r} has no annotations of people", "Give a table of experts or of a crowd"
+        )
     ratings = _ratings(question, [(row.annotation, row.where) for row in rows])
     return QuestionAudit(
         question=question.name,
@@ -76,7 +80,7 @@ def _audit_question(question: Question, rows: list[Sourced], texts: Mapping[str,
         level=str(question.level),
         scale=list(question.codes),
         people=[_group(kind, ratings.select(names[kind])) for kind in PEOPLE if names[kind]],
-        models=[_audit_model(question, model, rows, ratings, names, texts) for model in names[Kind.MODEL]],
+        models=[_audit_model(question, model, rows, names, texts) for model in names[Kind.MODEL]],
     )
 
 
@@ -85,7 +89,9 @@ def _read_label(question: Question, row: Sourced) -> LabelValue | None:
     if label is None:
         return None
     if isinstance(label, tuple) != (question.kind == "set"):
-        raise ScaleError(f"{row.where}: {label_text(label)!r} is no answer to the {question.kind} question {question.name!r}")
+        raise ScaleError(
+            f"{row.where}: {label_text(label)!r} is no answer to the {question.kind} question {question.name!r}"
+        )
     try:
         return tuple(map(question.read, label)) if isinstance(label, tuple) else question.read(label)
     except ScaleError as error:
@@ -97,7 +103,10 @@ def _names_by_kind(rows: Iterable[Sourced]) -> dict[Kind, list[str]]:
     for row in rows:
         name, kind = row.annotation.annotator, row.annotation.kind
         if kinds.setdefault(name, kind) is not kind:
-            raise InputError(f"{row.where}: the annotator {name!r} is {kind} here and {kinds[name]} elsewhere", "Give each a name of its own")
+            raise InputError(
+                f"{row.where}: the annotator {name!r} is {kind} here and {kinds[name]} elsewhere",
+                "Give each a name of its own",
+            )
     return {kind: [name for name, its_kind in kinds.items() if its_kind is kind] for kind in Kind}
 
 
@@ -108,7 +117,9 @@ def _ratings(question: Question, rows: Iterable[tuple[Annotation, str]]) -> Rati
 
 def _group(kind: Kind, ratings: Ratings) -> Group:
     n_items = int((ratings.codes >= 0).any(axis=1).sum())
-    return Group(kind=str(kind), n_annotators=len(ratings.annotators), n_items=n_items, coefficients=_coefficients(ratings))
+    return Group(
+        kind=str(kind), n_annotators=len(ratings.annotators), n_items=n_items, coefficients=_coefficients(ratings)
+    )
 
 
 def _coefficients(ratings: Ratings) -> Coefficients:
@@ -119,7 +130,6 @@ def _audit_model(
     question: Question,
     model: str,
     rows: Sequence[Sourced],
-    ratings: Ratings,
     names: Mapping[Kind, list[str]],
     texts: Mapping[str, str],
 ) -> ModelAudit:
@@ -184,20 +194,27 @@ def _comparison(
         n_items=len(both),
         ties=ties,
         coefficients=_pair({item: said[item] for item in both}, theirs, question),
-        baseline=Baseline(label=usual[0][0], coefficients=_pair(dict.fromkeys(both, usual[0][0]), theirs, question)) if usual else None,
+        baseline=Baseline(label=usual[0][0], coefficients=_pair(dict.fromkeys(both, usual[0][0]), theirs, question))
+        if usual
+        else None,
     )
 
 
 def _pair(ours: Mapping[str, str], theirs: Mapping[str, str], question: Question) -> Coefficients:
     if not ours:
-        return {name: {"undefined": "no item has a label of both"} for name in ("percent_agreement", "cohen_kappa", "krippendorff_alpha")}
+        return {
+            name: {"undefined": "no item has a label of both"}
+            for name in ("percent_agreement", "cohen_kappa", "krippendorff_alpha")
+        }
     rows = [Rating(item, who, labels[item]) for item in ours for who, labels in (("ours", ours), ("theirs", theirs))]
     scale = None if question.level is Level.SET else question.codes
     return _coefficients(Ratings.from_rows(rows, question.level, scale))
 
 
-def _worst_items(own: Iterable[Annotation], people: Mapping[str, Counter[str]], texts: Mapping[str, str]) -> list[WorstItem]:
-    """Rank the items by how much surer people are of their label than of the model's; then by the model's probability."""
+def _worst_items(
+    own: Iterable[Annotation], people: Mapping[str, Counter[str]], texts: Mapping[str, str]
+) -> list[WorstItem]:
+    """Rank items by how much surer people are of their label than of the model's, then by its probability."""
 
     def badness(annotation: Annotation) -> tuple[float, float]:
         counts = people[annotation.item]

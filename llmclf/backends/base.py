@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from llmclf.status import Status
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Role = Literal["system", "user", "assistant"]
 
 

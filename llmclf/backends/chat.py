@@ -108,4 +108,3 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 def _raise_exception(message: str) -> NoReturn:
     raise TemplateError(message)
-

@@ -158,7 +158,7 @@ class HostedBackend:
         self._thread.start()
 
     def _open(self) -> "openai.AsyncOpenAI":
-        import openai  # noqa: PLC0415 - takes 0.9 s
+        import openai
 
         async def send_only_ours(request: "httpx2.Request") -> None:
             for name in set(request.headers) - self._headers:
@@ -268,7 +268,7 @@ class HostedBackend:
 
     def _translated(self, error: Exception) -> Exception:
         """Say in this package's words what went wrong: every foreign error passes here."""
-        import openai  # noqa: PLC0415 - takes 0.9 s
+        import openai
 
         found: Exception = error
         match error:

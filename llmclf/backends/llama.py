@@ -49,11 +49,14 @@ def llama_cpp() -> ModuleType:
 _log_lines: list[str] = []
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-def _log(level: int, text: bytes, _user_data: object) -> None:
+def _keep_errors(level: int, text: bytes, _user_data: object) -> None:
     if level == _LOG_ERROR:
         _log_lines.append(text.decode(errors="replace").strip())
         del _log_lines[:-5]
+
+
+# At module level, so that llama.cpp never calls a function that is gone.
+_log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(_keep_errors)
 
 
 _LOG_ERROR = 4
@@ -75,7 +78,9 @@ class LlamaModel:
         self._lib = llama_cpp()
         self.path = path
         if not path.is_file():
-            raise ModelFileError(f"no model file at {path}", "Run `llmclf models` to see which models are known and here")
+            raise ModelFileError(
+                f"no model file at {path}", "Run `llmclf models` to see which models are known and here"
+            )
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise ModelFileError(f"{path} is not a GGUF file", "Give a llama.cpp model file (*.gguf)")
@@ -90,7 +95,9 @@ class LlamaModel:
             raise ModelFileError(f"{path} cannot be loaded: {reason}", "Fetch the file again: it may be cut short")
         self._vocab = self._lib.llama_model_get_vocab(self._model)
         if self._lib.llama_model_is_recurrent(self._model) or self._lib.llama_model_is_hybrid(self._model):
-            raise ModelFileError(f"{path} is a recurrent model, whose past cannot be shared between texts", "Use a transformer")
+            raise ModelFileError(
+                f"{path} is a recurrent model, whose past cannot be shared between texts", "Use a transformer"
+            )
         if self._lib.llama_model_rope_type(self._model) in _M_ROPE_TYPES:
             raise ModelFileError(f"{path} uses multi-dimensional positions (M-RoPE)", "Use a text-only model")
 
@@ -222,7 +229,9 @@ class LlamaContext:
     def _decode(self, segments: Sequence[tuple[int, int, Tokens, int]], marked: NDArray[np.bool_]) -> None:
         total = len(marked)
         token = np.concatenate([tokens for _, _, tokens, _ in segments])
-        position = np.concatenate([np.arange(start, start + len(tokens), dtype=np.int32) for _, start, tokens, _ in segments])
+        position = np.concatenate(
+            [np.arange(start, start + len(tokens), dtype=np.int32) for _, start, tokens, _ in segments]
+        )
         sequence = np.repeat(
             np.array([seq for seq, _, _, _ in segments], dtype=np.int32), [len(tokens) for _, _, tokens, _ in segments]
         )

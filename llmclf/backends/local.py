@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +44,7 @@ class LocalBackend:
         self._chat = ChatFormat(self._model)
         cells = min(context, self._model.trained_context)
         self._walk = _Walk(
-            LlamaContext(
-                self._model, cells=cells, batch=BATCH_TOKENS, threads=threads or available_cpus()
-            ),
+            LlamaContext(self._model, cells=cells, batch=BATCH_TOKENS, threads=threads or available_cpus()),
             rows=max(1, _LOGIT_BYTES // (4 * self._model.vocabulary_size)),
         )
         self._trees: dict[tuple[tuple[str, ...], bool], _Labels] = {}
@@ -105,7 +103,9 @@ class LocalBackend:
             if _one_begins_another(sequences):
                 sequences = [[*sequence, *self._chat.terminator] for sequence in sequences]
             if _one_begins_another(sequences) or not all(sequences):
-                raise InputError(f"two of the labels {', '.join(names)} are the same tokens to {self.name}", "Rename one")
+                raise InputError(
+                    f"two of the labels {', '.join(names)} are the same tokens to {self.name}", "Rename one"
+                )
             counts = [len(sequence) for sequence in sequences]
             if max(counts) > self._walk.context.batch:
                 raise InputError(f"a label is {max(counts)} tokens long", "Give it a short name and a definition")
@@ -120,8 +120,8 @@ def file_hash(path: Path) -> str:
 
 
 def _one_begins_another(sequences: Sequence[Sequence[int]]) -> bool:
-    ordered = sorted(sequences)
-    return any(list(long[: len(short)]) == list(short) for short, long in zip(ordered, ordered[1:], strict=False))
+    ordered = sorted(map(list, sequences))
+    return any(long[: len(short)] == short for short, long in pairwise(ordered))
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,15 +52,15 @@ def _grow(parent: LabelNode, sequences: Sequence[Sequence[int]], labels: Sequenc
         first = sequences[going_on[0]]
         while end + 1 < len(first) and all(sequences[label][end] == first[end] for label in going_on):
             end += 1
-        reads = [
-            (row, sequences[label][depth + row + 1], label) for row in range(end - depth) for label in going_on
-        ]
+        reads = [(row, sequences[label][depth + row + 1], label) for row in range(end - depth) for label in going_on]
         node = _label_node(first[depth:end], reads)
         parent.children.append(node)
         _grow(node, sequences, going_on, end)
 
 
-def _by_token(sequences: Sequence[Sequence[int]], members: Sequence[int], depth: int) -> Iterator[tuple[int, list[int]]]:
+def _by_token(
+    sequences: Sequence[Sequence[int]], members: Sequence[int], depth: int
+) -> Iterator[tuple[int, list[int]]]:
     def token(member: int) -> int:
         return sequences[member][depth]
 
@@ -94,7 +94,9 @@ def prompt_tree(prompts: Sequence[Tokens], *, longest: int) -> PromptNode:
     return _prompt_node([prompts[i] for i in order], order, 0, longest, is_root=True)
 
 
-def _prompt_node(sorted_prompts: list[Tokens], numbers: list[int], depth: int, longest: int, *, is_root: bool) -> PromptNode:
+def _prompt_node(
+    sorted_prompts: list[Tokens], numbers: list[int], depth: int, longest: int, *, is_root: bool
+) -> PromptNode:
     first, last = sorted_prompts[0], sorted_prompts[-1]
     end = shared_length(first, last)
     bottom = PromptNode(first[depth:end])

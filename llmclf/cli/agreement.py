@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 
 def agreement(
-    ratings: Annotated[Path, typer.Argument(metavar="RATINGS", help="A long table with the columns item, annotator and label.")],
+    ratings: Annotated[
+        Path, typer.Argument(metavar="RATINGS", help="A long table with the columns item, annotator and label.")
+    ],
     level: Annotated[Level, typer.Option("--level", help="The level of measurement of the labels.")],
-    scale: Annotated[str | None, typer.Option("--scale", help="All possible labels, in order, separated by commas.")] = None,
-    question: Annotated[str | None, typer.Option("--question", "-q", help="The question, in a table of several.")] = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    scale: Annotated[
+        str | None, typer.Option("--scale", help="All possible labels, in order, separated by commas.")
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", "-q", help="The question, in a table of several.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the agreement of annotators, with 95 % intervals over items.
 
@@ -74,7 +80,8 @@ def _document(question: str, ratings: "Ratings", found: "dict[str, Coefficient]"
 def _show(question: str, ratings: "Ratings", found: "dict[str, Coefficient]") -> None:
     from rich.table import Table
 
-    title = f"{question + ': ' if question else ''}{len(ratings.items)} items, {len(ratings.annotators)} annotators, {ratings.level}"
+    about = f"{len(ratings.items)} items, {len(ratings.annotators)} annotators, {ratings.level}"
+    title = f"{question}: {about}" if question else about
     table = Table("coefficient", "value", "95 % interval", "items", title=title, title_justify="left")
     for name, coefficient in found.items():
         table.add_row(name, *coefficient_cells(coefficient))

@@ -25,13 +25,23 @@ def annotate(
     setting: SettingOption = None,
     id_column: Annotated[str, typer.Option(help="The column with the items' ids.")] = "id",
     text_column: Annotated[str, typer.Option(help="The column with the texts, or the turns' texts.")] = "text",
-    turns_column: Annotated[str | None, typer.Option(help="Conversations: the column with JSON of speakers and texts.")] = None,
-    turn: Annotated[list[str] | None, typer.Option(metavar="SPEAKER=COLUMN", help="Conversations: one column a turn; repeatable.")] = None,
-    conversation_column: Annotated[str | None, typer.Option(help="Conversations of one row a turn: the column with their ids.")] = None,
-    speaker_column: Annotated[str, typer.Option(help="The column with the speakers, beside --conversation-column.")] = "speaker",
-    input_format: Annotated[str | None, typer.Option("--format", help="csv, jsonl or parquet, where the name does not say.")] = None,
+    turns_column: Annotated[
+        str | None, typer.Option(help="Conversations: the column with JSON of speakers and texts.")
+    ] = None,
+    turn: Annotated[
+        list[str] | None, typer.Option(metavar="SPEAKER=COLUMN", help="Conversations: one column a turn; repeatable.")
+    ] = None,
+    conversation_column: Annotated[
+        str | None, typer.Option(help="Conversations of one row a turn: the column with their ids.")
+    ] = None,
+    speaker_column: Annotated[
+        str, typer.Option(help="The column with the speakers, beside --conversation-column.")
+    ] = "speaker",
+    input_format: Annotated[
+        str | None, typer.Option("--format", help="csv, jsonl or parquet, where the name does not say.")
+    ] = None,
     job: Annotated[Path | None, typer.Option(help="The record of replies; default: OUT.job.sqlite.")] = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
 ) -> None:
     """Ask a codebook's questions about every row, and write one row an item and question.
 
@@ -50,8 +60,15 @@ def annotate(
         speaker=speaker_column,
     )
     run_annotation(
-        table, codebook, out, backend=backend, settings=setting, columns=columns, input_format=input_format,
-        job=job, as_json=as_json,
+        table,
+        codebook,
+        out,
+        backend=backend,
+        settings=setting,
+        columns=columns,
+        input_format=input_format,
+        job=job,
+        as_json=as_json,
     )
 
 
@@ -93,7 +110,9 @@ def run_annotation(
         with progress("annotating", count and count * len(book.questions)) as step:
             write_annotations(out, summary.watch(annotations_of(items, book, engine), step))
     except KeyboardInterrupt:
-        print(f"llmclf: stopped; {engine.asked} new replies are kept in {job}; the same command goes on", file=sys.stderr)
+        print(
+            f"llmclf: stopped; {engine.asked} new replies are kept in {job}; the same command goes on", file=sys.stderr
+        )
         raise
     finally:
         engine.close()
@@ -148,4 +167,5 @@ class _Summary:
         total = self.statuses.total()
         yield f"{total} answers: {', '.join(f'{n} {status}' for status, n in self.statuses.most_common())}"
         for question, counts in self.labels.items():
-            yield f"{question}: {', '.join(f'{label} {n / total * len(self.labels):.0%}' for label, n in counts.most_common())}"
+            shares = (f"{label} {count * len(self.labels) / total:.0%}" for label, count in counts.most_common())
+            yield f"{question}: {', '.join(shares)}"

@@ -10,26 +10,37 @@ from llmclf.annotations import AnnotationColumns, Kind
 from llmclf.cli.common import JsonOption, console, number, split_list
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from llmclf.audit.compare import Sourced
     from llmclf.audit.report import Coefficients, ModelAudit, QuestionAudit
-    from rich.table import Table
 
 _SHOWN_WORST = 3
 
 
 def audit(
-    tables: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Tables of annotations: the model's and people's.")],
+    tables: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Tables of annotations: the model's and people's.")
+    ],
     codebook: Annotated[Path, typer.Option("--codebook", "-c", help="A folder with codebook.toml, or a TOML file.")],
     kind: Annotated[Kind | None, typer.Option(help="What the annotators are, in tables without a column kind.")] = None,
-    question: Annotated[str, typer.Option("--question", "-q", help="The question, in tables without a column question.")] = "",
+    question: Annotated[
+        str, typer.Option("--question", "-q", help="The question, in tables without a column question.")
+    ] = "",
     item_column: Annotated[str, typer.Option(help="The column with the items' ids.")] = "item",
     annotator_column: Annotated[str, typer.Option(help="The column with the annotators' names.")] = "annotator",
     label_column: Annotated[str, typer.Option(help="The column with the labels.")] = "label",
-    question_columns: Annotated[str, typer.Option(metavar="A,B=QUESTION,...", help="One row is a form: the columns with the answers to questions of these names.")] = "",
+    question_columns: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B=QUESTION,...",
+            help="One row is a form: the columns with the answers to questions of these names.",
+        ),
+    ] = "",
     items: Annotated[Path | None, typer.Option(help="The annotated table, for the worst items' texts.")] = None,
     id_column: Annotated[str, typer.Option(help="In --items, the column with the ids.")] = "id",
     text_column: Annotated[str, typer.Option(help="In --items, the column with the texts.")] = "text",
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
 ) -> None:
     """Compare a model's labels with people's, with 95 % intervals over items.
 
@@ -89,12 +100,20 @@ def _show(audited: "QuestionAudit") -> None:
         _row(people, f"{group.n_annotators} {group.kind}", group.n_items, group.coefficients, "krippendorff_alpha")
     terminal.print(people)
     for model in audited.models:
-        beside = _table(f"{model.annotator} and", "items", "agreement", "weighted kappa" if audited.kind == "score" else "kappa")
+        beside = _table(
+            f"{model.annotator} and", "items", "agreement", "weighted kappa" if audited.kind == "score" else "kappa"
+        )
         for comparison in model.against:
             who = f"{comparison.kind}: {comparison.annotator}"
             _row(beside, who, comparison.n_items, comparison.coefficients, kappa)
             if comparison.baseline:
-                _row(beside, f"  if always {comparison.baseline.label}", comparison.n_items, comparison.baseline.coefficients, kappa)
+                _row(
+                    beside,
+                    f"  if always {comparison.baseline.label}",
+                    comparison.n_items,
+                    comparison.baseline.coefficients,
+                    kappa,
+                )
         terminal.print(beside)
         _show_model(model)
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmclf.cli.common import SOME_UNLABELLED, BackendOption, JsonOption, SettingOption, console, parse_settings, split_list
+from llmclf.cli.common import (
+    SOME_UNLABELLED,
+    BackendOption,
+    JsonOption,
+    SettingOption,
+    console,
+    parse_settings,
+    split_list,
+)
 from llmclf.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,12 +24,16 @@ if TYPE_CHECKING:
 
 
 def classify(
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, a line each on standard input.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, a line each on standard input.")
+    ] = None,
     labels: Annotated[str, typer.Option("--labels", "-l", help="Two or more labels, separated by commas.")] = "",
-    ask: Annotated[str, typer.Option("--ask", help="The question that the labels answer.")] = "Which label fits the text best?",
+    ask: Annotated[
+        str, typer.Option("--ask", help="The question that the labels answer.")
+    ] = "Which label fits the text best?",
     backend: BackendOption = "local",
     setting: SettingOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag
+    as_json: JsonOption = False,
 ) -> None:
     """Label a few texts; with --json, one JSON object a text, in order.
 
@@ -74,4 +86,9 @@ def _show(text: str, annotation: "Annotation", *, as_json: bool) -> None:
         print(json_text({"text": shown} | {key: row[key] for key in keys}), flush=True)
         return
     probability = "" if annotation.probability is None else f"{annotation.probability:.2f}"
-    console().print(f"{annotation.label or annotation.status:<16} {probability:>4}  {shown}", markup=False, overflow="ellipsis", no_wrap=True)
+    console().print(
+        f"{annotation.label or annotation.status:<16} {probability:>4}  {shown}",
+        markup=False,
+        overflow="ellipsis",
+        no_wrap=True,
+    )

@@ -12,8 +12,9 @@ import typer
 from llmclf.errors import InputError
 
 if TYPE_CHECKING:
-    from llmclf.agreement import Coefficient
     from rich.console import Console
+
+    from llmclf.agreement import Coefficient
 
 SOME_UNLABELLED = 3
 
@@ -26,7 +27,9 @@ BackendOption = Annotated[
 SettingOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--setting", metavar="NAME=VALUE", help="A setting of the backend, as context=4096 or concurrency=32; repeatable."
+        "--setting",
+        metavar="NAME=VALUE",
+        help="A setting of the backend, as context=4096 or concurrency=32; repeatable.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
@@ -61,7 +64,9 @@ def console(*, stderr: bool = False) -> "Console":
     """Give a terminal to print to; where the output is no terminal, 80 columns and no colours."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 80)
+    return Console(
+        stderr=stderr, highlight=False, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 80
+    )
 
 
 def number(value: float | None) -> str:
@@ -75,7 +80,11 @@ def coefficient_cells(coefficient: "Coefficient") -> tuple[str, str, str]:
 
     if isinstance(coefficient, Undefined):
         return "", f"undefined: {coefficient.reason}", ""
-    interval = "none: " + coefficient.method if coefficient.low is None else f"{number(coefficient.low)} to {number(coefficient.high)}"
+    interval = (
+        "none: " + coefficient.method
+        if coefficient.low is None
+        else f"{number(coefficient.low)} to {number(coefficient.high)}"
+    )
     return number(coefficient.value), interval, str(coefficient.n_items)
 
 
@@ -92,7 +101,14 @@ def progress(what: str, total: int | None) -> "Iterator[Callable[[int], None]]":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     failures = TextColumn("{task.fields[failures]}")
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), failures, TimeRemainingColumn(), console=terminal) as bar:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        failures,
+        TimeRemainingColumn(),
+        console=terminal,
+    ) as bar:
         task = bar.add_task(what, total=total, failures="")
         yield lambda failed: bar.update(task, advance=1, failures=f"{failed} without a label" if failed else "")
 
@@ -104,6 +120,10 @@ def _line_progress(what: str, total: int | None) -> "Callable[[int], None]":
     def step(failed: int) -> None:
         done = next(steps)
         if done % every == 0 or done == total:
-            print(f"{what} {done}/{total or '?'}{f', {failed} without a label' if failed else ''}", file=sys.stderr, flush=True)
+            print(
+                f"{what} {done}/{total or '?'}{f', {failed} without a label' if failed else ''}",
+                file=sys.stderr,
+                flush=True,
+            )
 
     return step
