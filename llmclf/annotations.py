@@ -1,7 +1,6 @@
 """Who gave which label to what: the one long table that everything writes and reads."""
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,9 +8,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from llmclf.errors import InputError, TableError, unknown
+from llmclf.errors import TableError, unknown
 from llmclf.status import Status
-from llmclf.tables import Row, json_text, read_rows, require_columns, write_rows
+from llmclf.tables import Row, is_blank, json_text, printable, read_rows, require_columns, write_rows
 
 COLUMNS = ("item", "question", "annotator", "kind", "label", "probability", "probabilities", "status")
 
@@ -110,61 +109,62 @@ def read_annotations(
     first = next(rows)
     answers = [column for column, _ in columns.questions] or [columns.annotator, columns.label]
     require_columns(path, first, [columns.item, *answers])
-    if columns.kind is None and "kind" not in first:
-        raise TableError(f"{path} does not say what its annotators are", "Give --kind expert, crowd or model")
     for number, row in enumerate(chain([first], rows), start=1):
         where = f"{path}: row {number}"
+        if columns.kind is None and is_blank(row.get("kind")):
+            raise TableError(f"{where} does not say what its annotators are", "Give --kind expert, crowd or model")
         common: dict[str, Any] = {
             "item": _name(where, row, columns.item),
-            "annotator": _name(where, row, columns.annotator) if columns.annotator in row else Path(path).stem,
-            "kind": _known(where, Kind, row["kind"], "kind") if "kind" in row else columns.kind,
+            "annotator": _name(where, row, columns.annotator) if columns.annotator in first else Path(path).stem,
+            "kind": columns.kind if is_blank(row.get("kind")) else _known(where, Kind, row["kind"], "kind"),
         }
         for column, question in columns.questions:
-            yield number, Annotation(question=question, label=_label(where, row[column]), **common)
+            yield number, Annotation(question=question, label=_label(where, row.get(column)), **common)
         if not columns.questions:
             yield number, _annotation_of_row(where, row, columns, common)
 
 
 def _annotation_of_row(where: str, row: Row, columns: AnnotationColumns, common: dict[str, Any]) -> Annotation:
-    status = row.get("status")
+    question, status = row.get("question"), row.get("status")
     return Annotation(
-        question=str(row.get("question") or columns.question),
-        label=_label(where, row[columns.label]),
+        question=columns.question if is_blank(question) else str(question),
+        label=_label(where, row.get(columns.label)),
         probability=_probability(where, row.get("probability")),
         probabilities=_probabilities(where, row.get("probabilities")),
-        status=_known(where, Status, status, "status") if status else Status.OK,
+        status=Status.OK if is_blank(status) else _known(where, Status, status, "status"),
         **common,
     )
 
 
 def _name(where: str, row: Row, column: str) -> str:
-    cell = row[column]
-    text = str(cell) if isinstance(cell, str | int) and not isinstance(cell, bool) else ""
+    cell = row.get(column)
+    text = printable(str(cell)) if isinstance(cell, str | int) and not isinstance(cell, bool) else ""
     if not text.strip():
         raise TableError(f"{where} has no {column}: {cell!r}", "Names and ids are text or whole numbers")
     return text
 
 
 def _label(where: str, cell: object) -> LabelValue | None:
-    """Read one label; a JSON array, as a cell or as its text, is a set of labels."""
-    if isinstance(cell, str) and cell.startswith("["):
-        try:
-            cell = json.loads(cell)
-        except json.JSONDecodeError:
-            raise TableError(f"{where}: the label {cell!r} is no JSON array", 'Write a set as ["a", "b"]') from None
-    if isinstance(cell, list):
-        if not all(isinstance(label, str) for label in cell):
-            raise TableError(f"{where}: the set {json_text(cell)} holds something that is no label")
-        return tuple(cell)
-    if cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell)):
+    """Read one label; a JSON array of texts, as a cell or as its text, is a set of labels."""
+    if is_blank(cell):
         return None
+    labels = _json_array(cell) if isinstance(cell, str) else cell
+    if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
+        return tuple(map(printable, labels))
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        raise TableError(f"{where}: {cell!r} is no label")
-    return str(cell)
+        raise TableError(f"{where}: {cell!r} is no label", 'Labels are text or numbers, a set is ["a", "b"]')
+    return printable(str(cell))
+
+
+def _json_array(text: str) -> object:
+    try:
+        return json.loads(text) if text.startswith("[") else None
+    except (ValueError, RecursionError):
+        return None  # a label may begin with a bracket
 
 
 def _probability(where: str, cell: object) -> float | None:
-    if cell is None or cell == "":
+    if is_blank(cell):
         return None
     try:
         return float(cell)  # type: ignore[arg-type]  # anything else is the error below
@@ -173,12 +173,12 @@ def _probability(where: str, cell: object) -> float | None:
 
 
 def _probabilities(where: str, cell: object) -> dict[str, float]:
-    if cell is None or cell == "":
+    if is_blank(cell):
         return {}
     try:
         table: Any = json.loads(cell) if isinstance(cell, str) else cell
         return {str(label): float(value) for label, value in table.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise TableError(f"{where}: {cell!r} are no probabilities", 'Write a JSON object, as {"yes": 0.9}') from None
 
 
@@ -186,4 +186,4 @@ def _known(where: str, kind: type[Any], cell: object, what: str) -> Any:  # noqa
     try:
         return kind(cell)
     except ValueError:
-        raise InputError(f"{where}: {unknown(what, str(cell), [str(member) for member in kind])}") from None
+        raise TableError(f"{where}: {unknown(what, str(cell), [str(member) for member in kind])}") from None

@@ -8,9 +8,13 @@ from llmclf.annotations import Annotation, Kind
 from llmclf.backends.base import AnswerForm, Backend, Likelihoods, Message, Reply, Request, Structured
 from llmclf.codebook import Codebook, Question
 from llmclf.decisions import NO, YES, Decision, decide
+from llmclf.errors import BackendError
 from llmclf.items import Item
 from llmclf.prompts import Prompt
 from llmclf.schemas import reply_schema
+
+_MOST_WAITING = 2**16
+"""Questions that may wait, answered or not, for the answer to an earlier one."""
 
 
 def annotate(
@@ -26,10 +30,15 @@ def annotate(
 
     """
     asker = _Asker(codebook, Prompt(codebook), backend, replicate)
-    for reply in backend.answer(asker.requests(items)):
-        asker.take(reply)
+    stream = iter(items)
+    while not asker.is_done:
+        requests = asker.requests(stream)
+        for reply in backend.answer(requests):
+            asker.take(reply)
+            yield from asker.finished()
         yield from asker.finished()
-    yield from asker.finished()
+        if asker.is_waiting or next(requests, None):
+            raise BackendError(f"{backend.name} ended before it had answered everything")
 
 
 @dataclass(slots=True)
@@ -56,9 +65,15 @@ class _Asker:
     _order: deque[_Asked] = field(default_factory=deque)
     _open: dict[int, tuple[_Asked, int]] = field(default_factory=dict)
     _next_id: int = 0
+    is_done: bool = False
 
-    def requests(self, items: Iterable[Item]) -> Iterator[Request]:
-        for item in items:
+    def requests(self, items: Iterator[Item]) -> Iterator[Request]:
+        """Ask about one item after the other, until so many wait for an earlier one that it must be answered first."""
+        while len(self._order) < _MOST_WAITING:
+            item = next(items, None)
+            if item is None:
+                self.is_done = True
+                return
             for question in self.codebook.questions:
                 requests = [] if item.problem else list(self._ask(question, item))
                 asked = _Asked(item, question, [None] * len(requests))
@@ -74,6 +89,10 @@ class _Asker:
     def finished(self) -> Iterator[Annotation]:
         while self._order and self._order[0].is_answered:
             yield self._annotation(self._order.popleft())
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._order)
 
     def _ask(self, question: Question, item: Item) -> Iterator[Request]:
         if Likelihoods not in self.backend.forms:

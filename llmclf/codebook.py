@@ -3,13 +3,14 @@
 import hashlib
 import math
 import tomllib
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
 from llmclf.errors import CodebookError, InputError, ScaleError, unknown
 
@@ -55,6 +56,8 @@ class Question(_Strict):
     name: Name
     kind: Literal["choice", "score", "set"]
     ask: Name
+    cue: str = ""
+    """How the model's reply begins, up to the label: "The sentiment is"."""
     label: tuple[Label, ...]
 
     @property
@@ -107,7 +110,7 @@ class Question(_Strict):
             if any(high <= low for low, high in pairwise(values)):  # type: ignore[operator]  # none is None: checked above
                 raise ValueError(f"question {self.name!r}: the values of a score's labels must ascend")
             for label in self.label:
-                other = next((o for o in self.label if o is not label and o.code == label.name), None)
+                other = next((o for o in self.label if o is not label and o.code == _number_spelling(label.name)), None)
                 if other:
                     raise ValueError(
                         f"question {self.name!r}: {label.name!r} is the name of one label and the value of another"
@@ -124,13 +127,17 @@ class Codebook(_Strict):
     unit: Literal["text", "conversation"] = "text"
     instructions: str = ""
     question: tuple[Question, ...] = Field(min_length=1)
-    folder: Path | None = Field(default=None, exclude=True, repr=False)
-    """Where a prompt template of its own is looked for; not part of what it says."""
+    _folder: Path | None = PrivateAttr(default=None)
 
     @property
     def questions(self) -> tuple[Question, ...]:
         """The questions, in order."""
         return self.question
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it was loaded from, and where a prompt template of its own is looked for; not part of what it says."""
+        return self._folder
 
     @cached_property
     def hash(self) -> str:
@@ -160,7 +167,7 @@ class Codebook(_Strict):
         path = Path(path)
         file = path / CODEBOOK_FILE if path.is_dir() else path
         try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise CodebookError(
                 f"no codebook at {file}", "Give a folder that holds codebook.toml, or a TOML file"
@@ -168,9 +175,11 @@ class Codebook(_Strict):
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise CodebookError(f"{file} cannot be read as TOML: {error}") from None
         try:
-            return cls.model_validate(content | {"folder": file.parent})
+            book = cls.model_validate(content)
         except ValidationError as error:
             raise CodebookError(f"{file}: {_first_fault(error)}") from None
+        book._folder = file.parent
+        return book
 
     @classmethod
     def from_labels(
@@ -216,7 +225,18 @@ def _refuse_repeats(what: str, names: list[str]) -> None:
 
 
 def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place and fault["type"] != "value_error" else message
+    faults = error.errors()
+    # A misspelt key before the one that is missing for it.
+    fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    if fault["type"] == "value_error":
+        return fault["msg"].removeprefix("Value error, ")
+    *place, key = fault["loc"]
+    if fault["type"] == "extra_forbidden":
+        tables: list[type[BaseModel]] = [Codebook, Question, Label]
+        return f"{_place(place)}{unknown('key', str(key), tables[len(place) // 2].model_fields)}"
+    return f"{_place(fault['loc'])}{fault['msg']}"
+
+
+def _place(location: Iterable[str | int]) -> str:
+    words = [f"{part + 1}" if isinstance(part, int) else part for part in location]
+    return f"{' '.join(words)}: " if words else ""

@@ -40,6 +40,8 @@ def decide(question: Question, replies: Sequence[Reply]) -> Decision:
         return _decide_set(question, scores)
     by_name = normalize(scores[0].log_likelihoods)
     probabilities = {label.code: by_name[label.name] for label in question.labels}
+    if any(map(math.isnan, probabilities.values())):
+        return Decision(Status.FAILED)
     best = max(probabilities, key=probabilities.__getitem__)
     return Decision(Status.OK, best, probabilities[best], probabilities)
 
@@ -48,6 +50,8 @@ def _decide_set(question: Question, scores: Sequence[Scores]) -> Decision:
     applies = {
         label.code: normalize(score.log_likelihoods)[YES] for label, score in zip(question.labels, scores, strict=True)
     }
+    if any(map(math.isnan, applies.values())):
+        return Decision(Status.FAILED)
     chosen = tuple(code for code, probability in applies.items() if probability > 0.5)
     joint = math.prod(p if code in chosen else 1 - p for code, p in applies.items())
     return Decision(Status.OK, chosen, joint, applies)

@@ -1,7 +1,6 @@
 """What is classified: texts and conversations, and the readers that stream them from tables."""
 
 import json
-import math
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import numpy as np
 
 from llmclf.errors import InputError, TableError
 from llmclf.status import Status
-from llmclf.tables import Row, is_stream, read_rows, require_columns
+from llmclf.tables import Row, is_blank, is_stream, printable, read_rows, require_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +104,22 @@ def check_items(path: str | Path, columns: ItemColumns, given_format: str | None
     """
     if is_stream(path):
         return None
-    hashes = np.frombuffer(
-        array(
-            "q", (_hash(item.id) for item in _items(path, columns, given_format))
-        ),  # 8 bytes an item: ids would not fit
-        dtype=np.int64,
-    )
+    return check_ids(path, _items(path, columns, given_format))
+
+
+def check_ids(where: str | Path, items: Iterable[Item]) -> int:
+    """Count the items, each with an id of its own.
+
+    Raises:
+        TableError: an id is repeated.
+
+    """
+    hashes = np.frombuffer(array("q", (_hash(item.id) for item in items)), dtype=np.int64)  # a set would not fit
     values, counts = np.unique(hashes, return_counts=True)
     if len(values) < len(hashes):
         places = np.flatnonzero(hashes == values[counts > 1][0])[:2] + 1
         raise TableError(
-            f"{path}: items {places[0]} and {places[1]} have the same id",
+            f"{where}: items {places[0]} and {places[1]} have the same id",
             "Give each its own id; the rows of one conversation stand together",
         )
     return len(hashes)
@@ -128,16 +132,27 @@ def stream_items(path: str | Path, columns: ItemColumns, given_format: str | Non
 
 
 def _items(path: str | Path, columns: ItemColumns, given_format: str | None) -> Iterator[Item]:
-    rows = read_rows(path, given_format)
-    first = next(rows)
-    require_columns(path, first, columns.needed)
+    yield from items_of_rows(path, read_rows(path, given_format), columns)
+
+
+def items_of_rows(where: str | Path, rows: Iterator[Row], columns: ItemColumns) -> Iterator[Item]:
+    """Give the items of a table's rows; `where` names the table in errors.
+
+    Raises:
+        TableError: there are no rows, a column is missing, an id is empty, or a cell is not text.
+
+    """
+    first = next(rows, None)
+    if first is None:
+        raise TableError(f"{where} has no rows")
+    require_columns(where, first, columns.needed)
     numbered = enumerate(chain([first], rows), start=1)
     if columns.conversation:
-        for item_id, group in groupby(numbered, key=lambda pair: _id(path, pair[0], pair[1], columns.key)):
-            yield Item(item_id, turns=tuple(_turn_of_row(path, number, row, columns) for number, row in group))
+        for item_id, group in groupby(numbered, key=lambda pair: _id(where, pair[0], pair[1], columns.key)):
+            yield Item(item_id, turns=tuple(_turn_of_row(where, number, row, columns) for number, row in group))
     else:
         for number, row in numbered:
-            yield _item_of_row(path, number, row, columns)
+            yield _item_of_row(where, number, row, columns)
 
 
 def _item_of_row(path: str | Path, number: int, row: Row, columns: ItemColumns) -> Item:
@@ -155,26 +170,30 @@ def _turn_of_row(path: str | Path, number: int, row: Row, columns: ItemColumns) 
 
 
 def _turns_of_json(path: str | Path, number: int, row: Row, column: str) -> tuple[Turn, ...]:
-    cell = row[column]
-    if cell is None or cell == "":
+    cell = row.get(column)
+    if is_blank(cell):
         return ()
     try:
-        turns = json.loads(cell) if isinstance(cell, str) else cell
-        return tuple(
-            Turn(**turn) for turn in turns if isinstance(turn["speaker"], str) and isinstance(turn["text"], str)
-        )
-    except (ValueError, TypeError, KeyError):
+        turns: Any = json.loads(cell) if isinstance(cell, str) else cell
+        return tuple(Turn(_checked_text(turn["speaker"]), _checked_text(turn["text"])) for turn in turns)
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise TableError(
             f"{path}: row {number}, column {column!r} does not hold turns",
             'Give JSON: [{"speaker": "A", "text": "..."}, ...]',
         ) from None
 
 
+def _checked_text(words: object) -> str:
+    if not isinstance(words, str):
+        raise TypeError
+    return words
+
+
 def _id(path: str | Path, number: int, row: Row, column: str) -> str:
     cell = row.get(column)
     if isinstance(cell, bool) or not isinstance(cell, str | int | None):
         raise TableError(f"{path}: row {number}, column {column!r}: {cell!r} is no id", "Ids are text or whole numbers")
-    text = "" if cell is None else str(cell).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    text = "" if cell is None else printable(str(cell))
     if not text.strip():
         raise TableError(f"{path}: row {number} has no id in column {column!r}", "Give every row an id of its own")
     return text
@@ -182,9 +201,11 @@ def _id(path: str | Path, number: int, row: Row, column: str) -> str:
 
 def _text(path: str | Path, number: int, row: Row, column: str) -> str:
     cell = row.get(column)
-    if not isinstance(cell, str | None):
+    if is_blank(cell):
+        return ""
+    if not isinstance(cell, str):
         raise TableError(f"{path}: row {number}, column {column!r}: {cell!r} is not text", "Put it in quotes")
-    return cell or ""
+    return cell
 
 
 def _without_repeats(items: Iterable[Item]) -> Iterator[Item]:
@@ -216,12 +237,7 @@ def items_of(values: Iterable[Any]) -> list[Item]:
     """
     items = []
     for number, value in enumerate(values):
-        if not isinstance(value, str) and not _is_missing(value):
+        if not isinstance(value, str) and not is_blank(value):
             raise InputError(f"value {number} is {type(value).__name__}, not text", "Give one column of texts")
         items.append(Item(str(number), text=value if isinstance(value, str) else ""))
     return items
-
-
-def _is_missing(value: object) -> bool:
-    # pandas' NA is known by its type's name alone, so that pandas need not be imported.
-    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType"

@@ -8,7 +8,8 @@ which may extend `default.jinja`.
 
 import secrets
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from dataclasses import replace
+from itertools import product
 
 from jinja2 import (
     ChoiceLoader,
@@ -18,6 +19,7 @@ from jinja2 import (
     StrictUndefined,
     Template,
     TemplateError,
+    TemplateNotFound,
     TemplateSyntaxError,
     UndefinedError,
 )
@@ -44,7 +46,7 @@ class Prompt:
 
     def __init__(self, codebook: Codebook) -> None:
         self._codebook = codebook
-        # What an item says stands between two marks that nobody can write, until the message is cut at them.
+        # What an item says is rendered between two marks that nobody can write, and the message cut at them.
         self._mark = f"\x02{secrets.token_hex(8)}\x03"
         self._template = self._load()
 
@@ -55,7 +57,7 @@ class Prompt:
         texts = self._render(
             codebook=self._codebook,
             question=question,
-            item=_MarkedItem(item, self._mark),
+            item=_with_words(item),
             label=label,
             reply_schema=reply_schema,
         )
@@ -75,8 +77,8 @@ class Prompt:
         )
         for question in self._codebook.questions:
             labels = [None, question.labels[0]] if question.kind == "set" else [None]
-            for label in labels:
-                self.messages(question, item, label=label)
+            for label, schema in product(labels, [None, "{}"]):
+                self.messages(question, item, label=label, reply_schema=schema)
 
     def _render(self, **names: object) -> dict[str, str]:
         """Render the template once, and give the text of each block."""
@@ -118,6 +120,7 @@ class Prompt:
         environment = Environment(
             loader=ChoiceLoader(loaders),
             undefined=StrictUndefined,
+            finalize=lambda value: f"{self._mark}{value}{self._mark}" if isinstance(value, _Words) else value,
             trim_blocks=True,
             lstrip_blocks=True,
             autoescape=False,  # noqa: S701 - prompts are no HTML
@@ -136,25 +139,19 @@ class Prompt:
             if trace.tb_frame.f_code.co_filename.endswith(".jinja"):
                 place = f"{trace.tb_frame.f_code.co_filename}: line {trace.tb_lineno}"
             trace = trace.tb_next
+        if isinstance(error, TemplateNotFound):
+            return PromptError(f"{place}: there is no template {error.name!r}", f"Extend {DEFAULT_FILE!r}, or none")
         known = "A template has: codebook, question, item, label, reply_schema"
-        return PromptError(f"{place}: {error}", known if isinstance(error, UndefinedError) else "")
+        reason = " ".join(str(error).split())
+        return PromptError(f"{place}: {reason}", known if isinstance(error, UndefinedError) else "")
 
 
-class _MarkedItem:
-    """An item whose words are put between marks."""
+class _Words(str):
+    """What an item says; what a filter makes of it is a common string again, and rendered as one."""
 
-    def __init__(self, item: Item, mark: str) -> None:
-        self.id = item.id
-        self._item = item
-        self._mark = mark
+    __slots__ = ()
 
-    @cached_property
-    def text(self) -> str:
-        return self._marked(self._item.text)
 
-    @cached_property
-    def turns(self) -> list[dict[str, str]]:
-        return [{"speaker": self._marked(turn.speaker), "text": self._marked(turn.text)} for turn in self._item.turns]
-
-    def _marked(self, text: str) -> str:
-        return f"{self._mark}{text}{self._mark}"
+def _with_words(item: Item) -> Item:
+    turns = tuple(Turn(_Words(turn.speaker), _Words(turn.text)) for turn in item.turns)
+    return replace(item, text=_Words(item.text), turns=turns)

@@ -31,9 +31,9 @@ _APPLICATION = 0x6C6D636C  # "lmcl", so that another program's database is not t
 _COMMIT_SECONDS = 0.05
 _COMMIT_REPLIES = 256
 
-_SCHEMA = f"""
-CREATE TABLE texts (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, content TEXT NOT NULL);
-CREATE TABLE replies (
+_SCHEMA = (
+    "CREATE TABLE texts (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, content TEXT NOT NULL)",
+    """CREATE TABLE replies (
     key BLOB PRIMARY KEY,          -- of the request: see request_key
     prompt_hash BLOB NOT NULL,     -- of the messages alone
     identity INTEGER NOT NULL,     -- texts.id of the identity, as JSON
@@ -45,10 +45,10 @@ CREATE TABLE replies (
     body TEXT NOT NULL,            -- what the model said, as JSON
     seconds REAL NOT NULL,
     recorded_at REAL NOT NULL      -- Unix time
-) WITHOUT ROWID;
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {_FORMAT};
-"""
+) WITHOUT ROWID""",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_FORMAT}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +90,25 @@ class Store:
             raise
 
     def _prepare(self) -> None:
+        if self._is_new():
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("BEGIN IMMEDIATE")
+            if self._is_new():  # still: another process may have been faster
+                for statement in _SCHEMA:
+                    self._db.execute(statement)
+            self._db.execute("COMMIT")
         (application,) = self._db.execute("PRAGMA application_id").fetchone()
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        is_new = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
-        if not is_new and (application, version) != (_APPLICATION, _FORMAT):
+        if (application, version) != (_APPLICATION, _FORMAT):
             raise StoreError(f"{self.path} is not a record of this version of llmclf", "Give another path")
-        self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        if is_new:
-            self._db.executescript(_SCHEMA)
+
+    def _is_new(self) -> bool:
+        return bool(self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,))
 
     def find(self, request: Request, key: bytes) -> Reply | None:
         """Give the recorded reply to an equal request; a failure that a retry can help does not count."""
+        self._commit_in_time()
         with self._translated():
             row = self._db.execute(
                 "SELECT kind, body, seconds FROM replies WHERE key = ? AND NOT retryable", (key,)
@@ -109,12 +116,12 @@ class Store:
         return row and _reply(request, *row)
 
     def add(self, request: Request, key: bytes, identity: Identity, reply: Reply) -> None:
-        """Record a reply; it is on disk after the next commit, which comes with time or by `commit`."""
-        messages = [[message.role, [self._text_id(part) for part in message.parts]] for message in request.messages]
+        """Record a reply; it is on disk after the next commit, by `commit` or with a later call."""
         retryable = isinstance(reply, Failure) and reply.retryable
         with self._translated():
             if not self._waiting:
                 self._db.execute("BEGIN IMMEDIATE")
+            messages = [[message.role, [self._text_id(part) for part in message.parts]] for message in request.messages]
             self._db.execute(
                 "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -132,6 +139,9 @@ class Store:
                 ),
             )
         self._waiting += 1
+        self._commit_in_time()
+
+    def _commit_in_time(self) -> None:
         if self._waiting >= _COMMIT_REPLIES or time.monotonic() - self._last_commit > _COMMIT_SECONDS:
             self.commit()
 
@@ -146,18 +156,21 @@ class Store:
     def records(self) -> Iterator[Record]:
         """Give all records, oldest first; the requests' ids are their numbers."""
         columns = "identity, messages, form, replicate, kind, body, seconds, recorded_at"
-        rows = self._db.execute(f"SELECT {columns} FROM replies ORDER BY recorded_at")  # noqa: S608 - constant
-        for number, (identity, messages, form, replicate, kind, body, seconds, at) in enumerate(rows):
-            parts = tuple(Message(role, tuple(map(self._text, ids))) for role, ids in json.loads(messages))
-            request = Request(number, parts, _form(json.loads(self._text(form))), replicate)
-            yield Record(
-                Identity(**json.loads(self._text(identity))), request, _reply(request, kind, body, seconds), at
-            )
+        with self._translated():
+            rows = self._db.execute(f"SELECT {columns} FROM replies ORDER BY recorded_at")  # noqa: S608 - constant
+            for number, (identity, messages, form, replicate, kind, body, seconds, at) in enumerate(rows):
+                parts = tuple(Message(role, tuple(map(self._text, ids))) for role, ids in json.loads(messages))
+                request = Request(number, parts, _form(json.loads(self._text(form))), replicate)
+                yield Record(
+                    Identity(**json.loads(self._text(identity))), request, _reply(request, kind, body, seconds), at
+                )
 
     def close(self) -> None:
         """Commit and close the file."""
-        self.commit()
-        self._db.close()
+        try:
+            self.commit()
+        finally:
+            self._db.close()
 
     def _text_id(self, text: str) -> int:
         digest = _digest(text)
@@ -189,7 +202,8 @@ def _digest(text: str) -> bytes:
 
 
 def _json(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    # In ASCII: a server may send half an emoji, which JSON can hold and UTF-8 cannot.
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _messages_json(messages: tuple[Message, ...]) -> list[Any]:

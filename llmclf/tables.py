@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import stat
 import sys
@@ -53,13 +54,15 @@ def read_rows(path: str | Path, given_format: str | None = None) -> Iterator[Row
     form = table_format(path, given_format)
     if str(path) != STDIN:
         if not Path(path).exists():
-            raise TableError(f"no file at {path}")
+            raise TableError(f"no file at {path}", "Check the path")
         if Path(path).is_dir():
             raise TableError(f"{path} is a folder", "Give a file")
+    if form == "parquet" and is_stream(path):
+        raise TableError(f"{path}: Parquet cannot be read from a pipe", "Give a file, or pipe CSV or JSONL")
     rows = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}[form](path)
     first = next(rows, None)
     if first is None:
-        raise TableError(f"{path} has no rows")
+        raise TableError(f"{path} has no rows", "Give a table with at least one")
     yield first
     yield from rows
 
@@ -90,12 +93,8 @@ def _read_csv(path: str | Path) -> Iterator[Row]:
             header = next(lines, None)
             if header is None:
                 return
-            repeated = sorted({name for name in header if header.count(name) > 1})
-            if repeated:
-                raise TableError(f"{path}: the column {repeated[0]!r} occurs more than once", "Rename one")
-            for number, cells in enumerate(lines, start=1):
-                if not cells:
-                    continue
+            _refuse_repeats(path, header)
+            for number, cells in enumerate(filter(None, lines), start=1):  # an empty line is no row
                 if len(cells) != len(header):
                     raise TableError(
                         f"{path}: row {number} has {len(cells)} cells and the header {len(header)}",
@@ -106,6 +105,12 @@ def _read_csv(path: str | Path) -> Iterator[Row]:
             raise TableError(f"{path}: line {lines.line_num} is not CSV: {error}") from None
 
 
+def _refuse_repeats(path: str | Path, names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise TableError(f"{path}: the column {repeated[0]!r} occurs more than once", "Rename one")
+
+
 def _read_jsonl(path: str | Path) -> Iterator[Row]:
     with _open_text(path) as file:
         for number, line in enumerate(file, start=1):
@@ -113,9 +118,10 @@ def _read_jsonl(path: str | Path) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
+                reason = getattr(error, "msg", str(error))
                 raise TableError(
-                    f"{path}: line {number} is not JSON: {error.msg}", "Give one JSON object a line"
+                    f"{path}: line {number} is not JSON: {reason}", "Give one JSON object a line"
                 ) from None
             if not isinstance(row, dict):
                 raise TableError(f"{path}: line {number} is not a JSON object", "Give one JSON object a line")
@@ -125,28 +131,50 @@ def _read_jsonl(path: str | Path) -> Iterator[Row]:
 def _read_parquet(path: str | Path) -> Iterator[Row]:
     arrow, parquet = _pyarrow()
     try:
-        file = parquet.ParquetFile(path)
-    except (arrow.ArrowInvalid, OSError) as error:
-        raise TableError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
-    with file:
-        for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-            # As bytes, so that a cell which is not UTF-8 spoils its own row alone.
-            columns = [_python_values(arrow, column) for column in batch.columns]
-            for cells in zip(*columns, strict=True):
-                yield dict(zip(batch.schema.names, cells, strict=True))
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _refuse_repeats(path, names)
+            for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
+                columns = [_python_values(arrow, column) for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    yield dict(zip(names, cells, strict=True))
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TableError(f"{path} cannot be read as Parquet: {reason}", "Write the file again") from None
 
 
 def _python_values(arrow: Any, column: Any) -> list[Any]:  # noqa: ANN401 - pyarrow has no types of its own
-    kind = column.type
-    if arrow.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
-    if arrow.types.is_string(kind) or arrow.types.is_large_string(kind):
-        cells = column.cast(arrow.large_binary()).to_pylist()
-        return [None if cell is None else cell.decode("utf-8", errors="surrogateescape") for cell in cells]
-    if arrow.types.is_map(kind):
-        return [None if cell is None else dict(cell) for cell in column.to_pylist()]
-    values: list[Any] = column.to_pylist()
-    return values
+    if arrow.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    # As bytes, so that a cell which is not UTF-8 spoils its own row alone.
+    cells = [_decoded(cell) for cell in column.cast(_with_bytes(arrow, column.type)).to_pylist()]
+    return [cell and dict(cell) for cell in cells] if arrow.types.is_map(column.type) else cells
+
+
+def _with_bytes(arrow: Any, kind: Any) -> Any:  # noqa: ANN401 - the same
+    """Give the type with bytes in place of text."""
+    types = arrow.types
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return arrow.large_binary()
+    if types.is_list(kind) or types.is_large_list(kind):
+        return arrow.large_list(_with_bytes(arrow, kind.value_type))
+    if types.is_map(kind):
+        return arrow.map_(_with_bytes(arrow, kind.key_type), _with_bytes(arrow, kind.item_type))
+    if types.is_struct(kind):
+        return arrow.struct([(field.name, _with_bytes(arrow, field.type)) for field in kind])
+    return kind
+
+
+def _decoded(cell: Any) -> Any:  # noqa: ANN401 - any cell
+    match cell:
+        case bytes():
+            return cell.decode("utf-8", errors="surrogateescape")
+        case list() | tuple():
+            return type(cell)(map(_decoded, cell))
+        case dict():
+            return {_decoded(key): _decoded(part) for key, part in cell.items()}
+        case _:
+            return cell
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -175,6 +203,8 @@ def write_rows(
     """
     path = Path(path)
     form = table_format(path)
+    if path.is_dir():
+        raise TableError(f"cannot write {path}: it is a folder", "Give a file's path")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -205,9 +235,16 @@ def _umask() -> int:
 
 
 def _csv_writer(file: IO[str], columns: Sequence[str]) -> Write:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    return lambda row: writer.writerow([_cell_text(row[column]) for column in columns])
+    plain = csv.writer(file, lineterminator="\n")
+    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(columns)
+
+    def write(row: Mapping[str, Any]) -> None:
+        cells = [_cell_text(row[column]) for column in columns]
+        # Which readers take for the end of a row, and Python 3.11 does not quote.
+        (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
+
+    return write
 
 
 def _jsonl_writer(file: IO[str], columns: Sequence[str]) -> Write:
@@ -258,3 +295,16 @@ def _cell_text(value: Any) -> str:  # noqa: ANN401 - any cell
 def json_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Write JSON on one line, characters as they are."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def printable(text: str) -> str:
+    """Write what UTF-8 cannot hold as an escape: of a name that is not UTF-8, something to find it by."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def is_blank(cell: object) -> bool:
+    """Say whether a cell holds nothing: null, an empty text, or not a number."""
+    if isinstance(cell, str):
+        return not cell
+    # pandas' NA is known by its type's name alone, so that pandas need not be imported.
+    return cell is None or (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ == "NAType"

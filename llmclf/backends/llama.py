@@ -133,12 +133,6 @@ class LlamaModel:
         """The token that a prompt must begin with, if any must."""
         return self._lib.llama_vocab_bos(self._vocab) if self._lib.llama_vocab_get_add_bos(self._vocab) else None
 
-    def metadata(self, key: str) -> str | None:
-        """Give one value of the file's metadata."""
-        buffer = ctypes.create_string_buffer(4096)
-        length = self._lib.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
-        return buffer.value.decode(errors="replace") if length >= 0 else None
-
     def special_text(self, which: str) -> str:
         """Give the text of the `bos` or `eos` token, as chat templates write it."""
         token = getattr(self._lib, f"llama_vocab_{which}")(self._vocab)

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
@@ -32,12 +33,22 @@ class LocalBackend:
 
     A label's log-likelihood is the teacher-forced sum over its tokens after the prompt. Where one label's tokens
     begin another's, every label of that question is scored with its terminator, so that each can win.
+
+    Texts are packed many to a batch. That changes the order of sums, and so each token's log-likelihood by some
+    hundredths (F16 weights) or tenths (4 bits) of a nat. Without `packed` one text is read at a time, at the places
+    in memory where plain decoding would have it: the same result within 0.005 nats, several times slower.
     """
 
     forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Likelihoods})
 
     def __init__(
-        self, path: str | Path, *, context: int = DEFAULT_CONTEXT, threads: int | None = None, gpu_layers: int = 0
+        self,
+        path: str | Path,
+        *,
+        context: int = DEFAULT_CONTEXT,
+        threads: int | None = None,
+        gpu_layers: int = 0,
+        packed: bool = True,
     ) -> None:
         path = Path(path)
         self._model = LlamaModel(path, gpu_layers=gpu_layers)
@@ -46,18 +57,19 @@ class LocalBackend:
         self._walk = _Walk(
             LlamaContext(self._model, cells=cells, batch=BATCH_TOKENS, threads=threads or available_cpus()),
             rows=max(1, _LOGIT_BYTES // (4 * self._model.vocabulary_size)),
+            packed=packed,
         )
         self._trees: dict[tuple[tuple[str, ...], bool], _Labels] = {}
-        self._closed = False
+        self._free = weakref.finalize(self, _free, self._walk.context, self._model)
         self.name = path.stem
         self.identity = Identity(
             model={"engine": "llama.cpp", "sha256": file_hash(path)},
-            settings={"context": cells},
+            settings={"context": cells, "packed": packed},
         )
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer window by window; see `Backend.answer`."""
-        if self._closed:
+        if not self._free.alive:
             raise BackendError(f"the model {self.name} is closed")
         stream = iter(requests)
         while window := list(islice(stream, WINDOW)):
@@ -65,10 +77,7 @@ class LocalBackend:
 
     def close(self) -> None:
         """Free the model and its context."""
-        if not self._closed:
-            self._closed = True
-            self._walk.context.close()
-            self._model.close()
+        self._free()
 
     def _answer_window(self, window: Sequence[Request]) -> Iterator[Reply]:
         began = time.perf_counter()
@@ -111,6 +120,11 @@ class LocalBackend:
                 raise InputError(f"a label is {max(counts)} tokens long", "Give it a short name and a definition")
             self._trees[key] = _Labels(names, counts, label_tree(sequences))
         return self._trees[key]
+
+
+def _free(context: LlamaContext, model: LlamaModel) -> None:
+    context.close()
+    model.close()
 
 
 def file_hash(path: Path) -> str:
@@ -171,8 +185,9 @@ class _Walk:
     Sequence 0 holds the tree's root and stays for the next tree, which often has the same head.
     """
 
-    def __init__(self, context: LlamaContext, *, rows: int) -> None:
+    def __init__(self, context: LlamaContext, *, rows: int, packed: bool) -> None:
         self.context = context
+        self._packed = packed
         self._rows = rows
         self._reset()
 
@@ -246,7 +261,8 @@ class _Walk:
             visit = waiting[-1]
             tokens += len(visit.node.tokens)
             rows += visit.rows
-            if batch and (tokens > self.context.batch or rows > self._rows or not self._may_join(visit)):
+            is_full = tokens > self.context.batch or rows > self._rows or not self._packed
+            if batch and (is_full or not self._may_join(visit)):
                 break
             waiting.pop()
             visit.sequence = self._free.pop()

@@ -7,8 +7,8 @@ from itertools import chain
 from llmclf.backends.base import Backend, Identity, Likelihoods, Reply, Request, Structured
 from llmclf.store import Store, renumbered, request_key
 
-_MOST_FOUND = 1024
-"""Recorded replies that may wait while the backend takes requests."""
+_MOST_WAITING = 1024
+"""Requests that need no asking and may wait while the backend takes requests."""
 
 _Forms = frozenset[type[Likelihoods] | type[Structured]]
 
@@ -47,12 +47,15 @@ class RecordedBackend:
         found: deque[Reply] = deque()
         open_requests: dict[bytes, list[Request]] = {}
         keys: dict[int, bytes] = {}
+        equals = 0
 
         def missing() -> Iterator[Request]:
-            while len(found) < _MOST_FOUND and (request := next(stream, None)) is not None:
+            nonlocal equals
+            while len(found) + equals < _MOST_WAITING and (request := next(stream, None)) is not None:
                 key = request_key(request, self.identity)
                 if key in open_requests:
                     open_requests[key].append(request)
+                    equals += 1
                 elif (reply := self._store.find(request, key)) is not None:
                     found.append(reply)
                 else:
@@ -66,6 +69,7 @@ class RecordedBackend:
             self._store.add(equal[0], key, self.identity, reply)
             self.asked += 1
             self.found += len(equal) - 1
+            equals -= len(equal) - 1
             yield from (renumbered(reply, request) for request in equal)
             yield from self._drain(found)
         yield from self._drain(found)

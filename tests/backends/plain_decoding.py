@@ -27,7 +27,7 @@ class PlainDecoder:
         self._model = llama.llama_model_load_from_file(str(path).encode(), params)
         self.vocab = llama.llama_model_get_vocab(self._model)
         context = llama.llama_context_default_params()
-        context.n_ctx, context.n_batch, context.n_ubatch = 2048, 2048, 2048
+        context.n_ctx = context.n_batch = context.n_ubatch = 2048
         self._context = llama.llama_init_from_model(self._model, context)
         self._size = llama.llama_vocab_n_tokens(self.vocab)
 

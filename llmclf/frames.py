@@ -1,0 +1,66 @@
+"""pandas and polars frames in and out, whichever the caller has; neither is imported here."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from llmclf.annotations import COLUMNS
+from llmclf.backends.base import Backend
+from llmclf.classifier import annotate
+from llmclf.codebook import Codebook
+from llmclf.errors import InputError
+from llmclf.items import ItemColumns, check_ids, items_of_rows
+
+Frame: TypeAlias = Any
+"""A pandas or polars DataFrame."""
+
+
+def annotate_frame(frame: Frame, codebook: Codebook, backend: Backend, columns: ItemColumns = ItemColumns()) -> Frame:
+    """Annotate the rows of a frame, and give the long table as a frame of the same library.
+
+    Raises:
+        InputError: it is neither a pandas nor a polars frame.
+        TableError: a column is missing, or an id is empty or occurs twice.
+
+    """
+    items = list(items_of_rows("the frame", frame_rows(frame), columns))
+    check_ids("the frame", items)
+    rows = [annotation.to_dict() for annotation in annotate(items, codebook, backend)]
+    return like(frame).DataFrame({column: [row[column] for row in rows] for column in COLUMNS})
+
+
+def library_of(data: object) -> str:
+    """Give the name of the library that a series or frame is from: `pandas`, `polars`, or nothing."""
+    name = type(data).__module__.partition(".")[0]
+    return name if name in ("pandas", "polars") else ""
+
+
+def like(data: object) -> Any:  # noqa: ANN401 - the library, which is loaded since the data is of it
+    """Give the library that a series or frame is from."""
+    return sys.modules[library_of(data)]
+
+
+def frame_rows(frame: Frame) -> Iterator[dict[str, Any]]:
+    """Give a frame's rows as dictionaries, with None where a cell is missing."""
+    library = library_of(frame)
+    if library == "polars":
+        yield from frame.iter_rows(named=True)
+    elif library == "pandas":
+        yield from frame.astype(object).where(frame.notna(), None).to_dict("records")
+    else:
+        raise InputError(f"{type(frame).__name__} is no data frame", "Give one of pandas or polars")
+
+
+def texts_of(data: Any, column: str | None = None) -> Sequence[Any]:  # noqa: ANN401 - all that holds texts
+    """Give the texts in a list, array, series, or in a frame's one column or the column named."""
+    width = getattr(data, "shape", (0,))
+    if library_of(data) and len(width) == 2:
+        names = list(data.columns)
+        if column is None and len(names) != 1:
+            raise InputError(f"the frame has the columns {', '.join(map(str, names))}", "Name the one with the texts")
+        return list(data[names[0] if column is None else column])
+    if len(width) == 2 and width[1] == 1:
+        return list(data[:, 0])
+    if isinstance(data, str) or not isinstance(data, Iterable) or len(width) > 1:
+        raise InputError(f"{type(data).__name__} holds no texts", "Give a list, an array, a series or a frame of texts")
+    return list(data)
