@@ -144,7 +144,7 @@ def _compare(
 
 def _print(backend: Backend, comparisons: Sequence[Comparison]) -> None:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, title=f"{backend.name} and the experts")
-    table.add_column("dimension", max_width=23)
+    table.add_column("dimension", max_width=24)
     for heading in ("model", "interval", "experts", *OTHERS.values(), "n"):
         table.add_column(heading, justify="right", no_wrap=True)
     framework = ""
@@ -160,12 +160,15 @@ def _print(backend: Backend, comparisons: Sequence[Comparison]) -> None:
     terminal = console()
     terminal.print(table)
     terminal.print(_NOTE.replace("\n", " "), markup=False)
+    remarks: dict[str, list[str]] = {}
     for c in comparisons:
         if isinstance(c.model, Estimate) and c.model.low is None:
-            terminal.print(f"{c.dimension}: {c.model.method}", markup=False)
+            remarks.setdefault(c.model.method, []).append(c.dimension)
         failures = [f"{count} {status}" for status, count in c.statuses.items() if status is not Status.OK]
         if failures:
-            terminal.print(f"{c.dimension}: without a label: {', '.join(failures)}", markup=False)
+            remarks.setdefault(f"without a label: {', '.join(failures)}", []).append(c.dimension)
+    for remark, dimensions in remarks.items():
+        terminal.print(f"{', '.join(dimensions)}: {remark}", markup=False)
 
 
 def _value(coefficient: Coefficient) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from llmclf.backends.registry import open_backend
     from llmclf.classifier import annotate
     from llmclf.codebook import Codebook, Label, Question
-    from llmclf.errors import LlmclfError
+    from llmclf.errors import InputError, LlmclfError
     from llmclf.estimator import ZeroShotClassifier
     from llmclf.frames import annotate_frame
     from llmclf.items import Item, ItemColumns, Turn, read_items
@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Annotation": "annotations",
     "Codebook": "codebook",
+    "InputError": "errors",
     "Item": "items",
     "ItemColumns": "items",
     "Kind": "annotations",
@@ -44,6 +45,7 @@ _HOMES = {
 __all__ = [  # noqa: PLE0604 - strings, spelled out for type checkers
     "Annotation",
     "Codebook",
+    "InputError",
     "Item",
     "ItemColumns",
     "Kind",

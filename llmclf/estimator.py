@@ -66,7 +66,9 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
         """Give the most likely label of each text."""
         annotations = self._annotate(X)
         if self.question_.kind == "set":
-            rows = [[np.nan if a.label is None else float(code in a.label) for code in self._codes] for a in annotations]
+            rows = [
+                [np.nan if a.label is None else float(code in a.label) for code in self._codes] for a in annotations
+            ]
             return self._table(X, np.array(rows).reshape(len(rows), len(self._codes)))
         by_code = _class_by_code(self.question_)
         labels = [None if a.label is None else by_code[str(a.label)] for a in annotations]

@@ -56,7 +56,7 @@ def score(**values: float) -> Question:
 
 def test_a_file_and_its_folder_are_the_same_codebook(tmp_path: Path) -> None:
     book = Codebook.load(written(tmp_path, BOOK))
-    assert book == Codebook.load(tmp_path)
+    assert book == Codebook.load(str(tmp_path))
     assert book.folder == tmp_path
     assert (book.name, book.unit, book.instructions) == ("reviews", "text", "Read closely.")
     assert [question.name for question in book.questions] == ["sentiment", "stars", "topics"]

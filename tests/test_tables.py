@@ -142,13 +142,18 @@ def test_what_is_interrupted_leaves_no_file_and_the_old_one_as_it_was(tmp_path: 
     assert listing(tmp_path) == [path.name]
 
 
-def test_others_may_read_what_was_written(tmp_path: Path) -> None:
-    plain = tmp_path / "plain"
-    plain.touch()
+def test_a_written_table_is_a_file_as_any_other(tmp_path: Path) -> None:
+    def next_file() -> tuple[int, int]:
+        with (tmp_path / "plain").open("w") as file:
+            return file.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+
+    before = next_file()
+    (tmp_path / "plain").unlink()
     path = tmp_path / "out.csv"
-    with write_rows(path, ("a",)):
+    with write_rows(str(path), ("a",)):
         pass
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+    assert stat.S_IMODE(path.stat().st_mode) == before[1]
+    assert next_file() == before  # nothing is left open, and the process's mask is as it was
 
 
 def test_what_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

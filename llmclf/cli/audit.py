@@ -144,7 +144,7 @@ def _show_model(model: "ModelAudit") -> None:
     terminal.print(f"labels: {shares}  ({total} items: {statuses})", markup=False)
     for comparison in model.against:
         if comparison.ties:
-            terminal.print(f"{comparison.ties} items are left out: the {comparison.kind} has no single label for them")
+            terminal.print(f"{comparison.ties} left out: the {comparison.kind} has no single label for them")
     for worst in model.worst_items[:_SHOWN_WORST]:
         people = ", ".join(f"{label} {count}" for label, count in worst.people.items())
         sure = f" ({number(worst.probability)})" if worst.probability is not None else ""

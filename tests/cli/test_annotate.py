@@ -1,0 +1,159 @@
+import csv
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from pytest_httpserver import HTTPServer
+
+from llmclf.annotations import COLUMNS
+
+from .conftest import Cli
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_row_an_item_and_question(cli: Cli, folder: Path) -> None:
+    run = cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv")
+    assert run.code == 3, run.err  # one text is empty
+    assert "2 ok, 1 empty" in run.out
+    rows = read(folder / "out.csv")
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["item"], row["status"]) for row in rows] == [("a", "ok"), ("b", "ok"), ("c", "empty")]
+    assert {row["kind"] for row in rows} == {"model"}
+    probabilities = json.loads(rows[0]["probabilities"])
+    assert float(rows[0]["probability"]) == probabilities[rows[0]["label"]]
+    assert sum(probabilities.values()) == pytest.approx(1)
+    assert (rows[2]["label"], rows[2]["probability"], rows[2]["probabilities"]) == ("", "", "")
+
+
+def test_a_second_run_asks_nothing_and_writes_the_same(cli: Cli, folder: Path) -> None:
+    cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv")
+    first = (folder / "out.csv").read_bytes()
+    run = cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--json")
+    summary = json.loads(run.out)
+    assert (summary["asked"], summary["found"]) == (0, 2)
+    assert summary["statuses"] == {"ok": 2, "empty": 1}
+    assert (folder / "out.csv").read_bytes() == first
+
+
+def test_jsonl_and_parquet_in_and_out(cli: Cli, folder: Path) -> None:
+    pl.read_csv("in.csv").write_parquet("in.parquet")
+    pl.read_csv("in.csv").write_ndjson("in.jsonl")
+    job = ["--job", "job.sqlite"]
+    assert cli("annotate", "in.parquet", "--codebook", "mood.toml", "--out", "out.jsonl", *job).code == 3
+    assert cli("annotate", "in.jsonl", "--codebook", "mood.toml", "--out", "out.parquet", *job).code == 3
+    lines = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    table = pl.read_parquet("out.parquet").rows(named=True)
+    assert [line["label"] for line in lines] == [row["label"] for row in table]
+    assert lines[0]["probabilities"] == {pair["key"]: pair["value"] for pair in table[0]["probabilities"]}
+    assert lines[2] == {**lines[2], "label": None, "probabilities": None, "status": "empty"}
+
+
+def test_conversations_in_three_shapes_are_the_same_conversations(cli: Cli, folder: Path) -> None:
+    (folder / "columns.csv").write_text("id,post,reply\n1,I lost my job.,So sorry!\n")
+    turns = json.dumps([{"speaker": "A", "text": "I lost my job."}, {"speaker": "B", "text": "So sorry!"}])
+    (folder / "turns.jsonl").write_text(json.dumps({"id": "1", "turns": turns}))
+    (folder / "rows.csv").write_text("talk,speaker,text\n1,A,I lost my job.\n1,B,So sorry!\n")
+    shapes = {
+        "columns.csv": ["--turn", "A=post", "--turn", "B=reply"],
+        "turns.jsonl": ["--turns-column", "turns"],
+        "rows.csv": ["--conversation-column", "talk"],
+    }
+    written = []
+    for name, options in shapes.items():
+        run = cli("annotate", name, "--codebook", "talk.toml", "--out", "out.csv", "--job", "job.sqlite", *options)
+        assert run.code == 0, run.err
+        written.append((folder / "out.csv").read_bytes())
+    assert written[0] == written[1] == written[2]
+    warmth, topics = read(folder / "out.csv")
+    assert warmth["label"] in {"0", "1"}
+    assert set(json.loads(topics["label"])) <= {"work", "health"}
+    assert set(json.loads(topics["probabilities"])) == {"work", "health"}
+
+
+def test_a_pipe_gives_a_repeated_row_its_status(cli: Cli, folder: Path) -> None:
+    table = b'{"id": "a", "text": "x"}\n{"id": "a", "text": "y"}\n{"id": "b", "text": "z"}\n'
+    run = cli("annotate", "-", "--format", "jsonl", "--codebook", "mood.toml", "--out", "out.csv", stdin=table)
+    assert run.code == 3, run.err
+    assert [row["status"] for row in read(folder / "out.csv")] == ["ok", "duplicate_id", "ok"]
+
+
+def test_a_row_that_is_not_utf8_or_too_long_spoils_only_itself(cli: Cli, folder: Path) -> None:
+    (folder / "in.csv").write_bytes(b"id,text\na,caf\xe9\nb," + b"word " * 600 + b"\nc,fine\n")
+    run = cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--setting", "context=512")
+    assert run.code == 3
+    assert [row["status"] for row in read(folder / "out.csv")] == ["bad_encoding", "too_long", "ok"]
+
+
+def test_a_hosted_model_labels_without_probabilities(cli: Cli, folder: Path, llama_server: str) -> None:
+    run = cli(
+        "annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--backend", f"{llama_server}#smollm2"
+    )
+    assert run.code == 3, run.err
+    rows = read(folder / "out.csv")
+    assert [row["status"] for row in rows] == ["ok", "ok", "empty"]
+    assert {row["label"] for row in rows[:2]} <= {"glad", "sad"}
+    assert rows[0]["probabilities"] == ""
+
+
+def test_the_openai_key_stays_at_home(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-home")
+    monkeypatch.setenv("LLMCLF_API_KEY", "sk-away")
+    httpserver.expect_request("/v1/chat/completions").respond_with_json({"error": {"message": "no"}}, status=401)
+    uri = f"{httpserver.url_for('/v1')}#m"
+    run = cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--backend", uri)
+    assert run.code == 2
+    assert "LLMCLF_API_KEY" in run.err
+    assert len(run.err.splitlines()) == 1
+    assert {request.headers["Authorization"] for request, _ in httpserver.log} == {"Bearer sk-away"}
+    kept = b"".join(path.read_bytes() for path in folder.iterdir())
+    for secret in ("sk-home", "sk-away"):
+        assert secret not in run.err + run.out
+        assert secret.encode() not in kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["missing.csv"], "no file at missing.csv"),
+        (["empty.csv"], "empty.csv has no rows"),
+        (["in.csv", "--text-column", "txt"], "unknown column 'txt': did you mean 'text'? known are 'id', 'text'"),
+        (["in.csv", "--id-column", "key"], "unknown column 'key'"),
+        (["twice.csv"], "items 1 and 3 have the same id"),
+        (["noid.csv"], "row 2 has no id in column 'id'"),
+        (["in.csv", "--turn", "A"], "Write SPEAKER=COLUMN"),
+        (["in.csv", "--turn", "A=text", "--turns-column", "text"], "a conversation comes in one shape"),
+        (["in.csv", "--out", "in.csv"], "is the input"),
+        (["in.csv", "--out", "out.xlsx"], "cannot tell the format"),
+        (["in.csv", "--out", "nowhere/out.csv"], "nowhere"),
+        (["in.csv", "--codebook", "missing"], "no codebook at missing"),
+        (["in.csv", "--codebook", "one.toml"], "at least 2"),
+        (["in.csv", "--codebook", "bad"], "'texts' is undefined"),
+        (["in.csv", "--backend", "local:cut.gguf"], "cut.gguf cannot be loaded"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    cli: Cli, folder: Path, gguf: Path, arguments: list[str], said: str
+) -> None:
+    (folder / "empty.csv").write_text("")
+    (folder / "twice.csv").write_text("id,text\na,x\nb,y\na,z\n")
+    (folder / "noid.csv").write_text("id,text\na,x\n,y\n")
+    (folder / "one.toml").write_text((folder / "mood.toml").read_text().rpartition("[[question.label]]")[0])
+    (folder / "bad").mkdir()
+    (folder / "bad" / "codebook.toml").write_text((folder / "mood.toml").read_text())
+    (folder / "bad" / "prompt.jinja").write_text("{% block user %}\n{{ texts }}\n{% endblock %}")
+    with (folder / "cut.gguf").open("wb") as file:
+        file.write(gguf.read_bytes()[:1_000_000])
+    before = sorted(folder.rglob("*"))
+    defaults = ["--codebook", "mood.toml", "--out", "out.csv"]
+    run = cli("annotate", *defaults, *arguments)  # of an option given twice, the last one counts
+    assert run.code == 2
+    assert said in run.err
+    assert len(run.err.splitlines()) == 1
+    assert sorted(folder.rglob("*")) == before

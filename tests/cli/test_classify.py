@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Cli
+
+
+def test_one_json_object_a_text_in_order(cli: Cli) -> None:
+    run = cli("classify", "I love it", "It broke", "--labels", "positive,negative", "--json")
+    assert run.code == 0, run.err
+    rows = [json.loads(line) for line in run.out.splitlines()]
+    assert [row["text"] for row in rows] == ["I love it", "It broke"]
+    for row in rows:
+        assert list(row) == ["text", "question", "label", "probabilities", "status"]
+        assert set(row["probabilities"]) == {"positive", "negative"}
+        assert sum(row["probabilities"].values()) == pytest.approx(1)
+        assert row["label"] == max(row["probabilities"], key=row["probabilities"].__getitem__)
+        assert row["status"] == "ok"
+
+
+def test_a_line_each_on_standard_input(cli: Cli) -> None:
+    run = cli("classify", "--labels", "a,b", "--json", stdin=b"one\n\nbad \xff\ntwo")
+    rows = [json.loads(line) for line in run.out.splitlines()]
+    assert [(row["text"], row["status"]) for row in rows] == [
+        ("one", "ok"),
+        ("", "empty"),
+        ("bad \\xff", "bad_encoding"),
+        ("two", "ok"),
+    ]
+    assert [row["label"] is None for row in rows] == [False, True, True, False]
+    assert run.code == 3
+
+
+def test_without_json_a_line_a_text(cli: Cli) -> None:
+    run = cli("classify", "[b]not markup[/b]", "--labels", "a,b")
+    assert run.code == 0
+    assert "[b]not markup[/b]" in run.out
+
+
+def test_a_label_with_a_comma_is_quoted(cli: Cli) -> None:
+    run = cli("classify", "x", "--labels", '"yes, fully",no', "--json")
+    assert set(json.loads(run.out)["probabilities"]) == {"yes, fully", "no"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["x", "--labels", "only"], "at least 2"),
+        (["x"], "at least 2"),
+        (["x", "--labels", "a,a"], "'a' occurs more than once"),
+        (["--labels", "a,b"], "no texts. Give them as arguments"),
+        (["x", "--labels", "a,b", "--backend", "nonsense"], "unknown backend 'nonsense'. Known forms are local"),
+        (["x", "--labels", "a,b", "--backend", "http://127.0.0.1:1/v1"], "Write http://HOST:PORT/v1#MODEL"),
+        (["x", "--labels", "a,b", "--backend", "openai:gpt"], "Set OPENAI_API_KEY"),
+        (["x", "--labels", "a,b", "--backend", "local:missing.gguf"], "no model file at missing.gguf"),
+        (["x", "--labels", "a,b", "--backend", "http://127.0.0.1:9/v1#m"], "127.0.0.1:9"),
+        (["x", "--labels", "a,b", "--setting", "speed=9"], "no such setting: 'speed'"),
+        (["x", "--labels", "a,b", "--setting", "speed"], "Write NAME=VALUE"),
+    ],
+)
+def test_bad_input_is_one_line(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = cli("classify", *arguments)
+    assert run.code == 2
+    assert said in run.err
+    assert len(run.err.splitlines()) == 1
+    assert not run.out
