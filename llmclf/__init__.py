@@ -42,7 +42,7 @@ _HOMES = {
     "write_annotations": "annotations",
 }
 
-__all__ = [  # noqa: PLE0604 - strings, spelled out for type checkers
+__all__ = [
     "Annotation",
     "Codebook",
     "InputError",

@@ -1,6 +1,6 @@
 """The scikit-learn face: a classifier that needs no training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ except ImportError:
     raise MissingPackage("ZeroShotClassifier needs scikit-learn", "Run: pip install 'llmclf[sklearn]'") from None
 
 
-class ZeroShotClassifier(ClassifierMixin, BaseEstimator):
+class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Classifies texts by asking a language model.
 
     Give labels, or a codebook (an object, or a path) and, where it has several, the name of its question.

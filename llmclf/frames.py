@@ -9,13 +9,13 @@ from llmclf.backends.base import Backend
 from llmclf.classifier import annotate
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
-from llmclf.items import ItemColumns, check_ids, items_of_rows
+from llmclf.items import DEFAULT_COLUMNS, ItemColumns, check_ids, items_of_rows
 
 Frame: TypeAlias = Any
 """A pandas or polars DataFrame."""
 
 
-def annotate_frame(frame: Frame, codebook: Codebook, backend: Backend, columns: ItemColumns = ItemColumns()) -> Frame:
+def annotate_frame(frame: Frame, codebook: Codebook, backend: Backend, columns: ItemColumns = DEFAULT_COLUMNS) -> Frame:
     """Annotate the rows of a frame, and give the long table as a frame of the same library.
 
     Raises:
@@ -53,14 +53,14 @@ def frame_rows(frame: Frame) -> Iterator[dict[str, Any]]:
 
 def texts_of(data: Any, column: str | None = None) -> Sequence[Any]:  # noqa: ANN401 - all that holds texts
     """Give the texts in a list, array, series, or in a frame's one column or the column named."""
-    width = getattr(data, "shape", (0,))
-    if library_of(data) and len(width) == 2:
+    shape: tuple[int, ...] = getattr(data, "shape", ())
+    if library_of(data) and len(shape) == 2:
         names = list(data.columns)
         if column is None and len(names) != 1:
             raise InputError(f"the frame has the columns {', '.join(map(str, names))}", "Name the one with the texts")
         return list(data[names[0] if column is None else column])
-    if len(width) == 2 and width[1] == 1:
+    if len(shape) == 2 and shape[1] == 1:
         return list(data[:, 0])
-    if isinstance(data, str) or not isinstance(data, Iterable) or len(width) > 1:
+    if isinstance(data, str) or not isinstance(data, Iterable) or len(shape) > 1:
         raise InputError(f"{type(data).__name__} holds no texts", "Give a list, an array, a series or a frame of texts")
     return list(data)

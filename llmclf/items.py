@@ -82,8 +82,11 @@ class ItemColumns:
         return [self.id, *([self.turns] if self.turns else [column for _, column in self.speakers] or [self.text])]
 
 
+DEFAULT_COLUMNS = ItemColumns()
+
+
 def read_items(
-    path: str | Path, columns: ItemColumns = ItemColumns(), given_format: str | None = None
+    path: str | Path, columns: ItemColumns = DEFAULT_COLUMNS, given_format: str | None = None
 ) -> Iterator[Item]:
     """Check a table of items, then read them one by one.
 

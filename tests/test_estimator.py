@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,7 +140,7 @@ def test_predict_is_a_function_of_one_row(real: ZeroShotClassifier) -> None:
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
-def test_frames_go_through_the_plain_api_too(make: type) -> None:
+def test_frames_go_through_the_plain_api_too(make: Any) -> None:
     backend = ScriptedBackend(script)
     frame = make({"id": ["a", "b"], "text": ["good", None]})
     table = llmclf.annotate_frame(frame, Codebook.from_labels(["good", "bad"]), backend)

@@ -49,7 +49,7 @@ def test_jsonl_and_parquet_in_and_out(cli: Cli, folder: Path) -> None:
     lines = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
     table = pl.read_parquet("out.parquet").rows(named=True)
     assert [line["label"] for line in lines] == [row["label"] for row in table]
-    assert lines[0]["probabilities"] == {pair["key"]: pair["value"] for pair in table[0]["probabilities"]}
+    assert lines[0]["probabilities"] == dict(table[0]["probabilities"])
     assert lines[2] == {**lines[2], "label": None, "probabilities": None, "status": "empty"}
 
 

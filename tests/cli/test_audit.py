@@ -24,7 +24,7 @@ CROWD = "item,annotator,label\n" + "".join(
 )
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def tables(folder: Path) -> Path:
     (folder / "model.csv").write_text(MODEL)
     (folder / "crowd.csv").write_text(CROWD)
@@ -40,7 +40,7 @@ def audited(cli: Cli, *arguments: object) -> dict[str, Any]:
     return question
 
 
-def test_a_model_beside_a_crowd(cli: Cli, tables: Path) -> None:
+def test_a_model_beside_a_crowd(cli: Cli) -> None:
     question = audited(cli, "model.csv", "crowd.csv", "--kind", "crowd", "--items", "items.csv")
     (crowd,) = question["people"]
     assert (crowd["kind"], crowd["n_annotators"], crowd["n_items"]) == ("crowd", 3, 5)
@@ -87,11 +87,18 @@ def test_forms_with_other_names_and_scores(cli: Cli, folder: Path) -> None:
     assert b["coefficients"]["percent_agreement"]["value"] == 0.0
 
 
-def test_what_a_person_reads_fits_80_columns(cli: Cli, tables: Path) -> None:
+def test_what_a_person_reads_fits_80_columns(cli: Cli) -> None:
     run = cli("audit", "model.csv", "crowd.csv", "--codebook", "mood.toml", "--kind", "crowd", "--items", "items.csv")
     assert run.code == 0, run.err
     assert max(map(len, run.out.splitlines())) <= 80
-    for said in ("consensus of 3", "if always", "glad 80%", "1 left out: the crowd has no single label", "worst: 2", "text 2"):
+    for said in (
+        "consensus of 3",
+        "if always",
+        "glad 80%",
+        "1 left out: the crowd has no single label",
+        "worst: 2",
+        "text 2",
+    ):
         assert said in run.out
 
 
