@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from llmclf.errors import InputError, TableError
-from llmclf.items import Item, ItemColumns, Turn, check_items, items_of, read_items, stream_items
+from llmclf.items import Item, ItemColumns, Turn, check_items, items_of, items_of_rows, read_items, stream_items
 from llmclf.status import Status
 from llmclf.tables import FORMATS
 
@@ -91,6 +91,21 @@ def test_conversations_of_a_column_a_turn(tmp_path: Path, form: str) -> None:
         Item("2", turns=(Turn("Seeker", "Why?"),)),
         Item("3", problem=Status.EMPTY),
     ]
+
+
+def test_a_cell_without_turns_is_an_empty_conversation(tmp_path: Path) -> None:
+    cells: list[Any] = ["", None, [], "[]", [{"speaker": "A", "text": "", "more": 1}]]
+    path = write_table(tmp_path / "t.jsonl", [{"id": str(number), "talk": cell} for number, cell in enumerate(cells)])
+    items = list(read_items(path, ItemColumns(turns="talk")))
+    assert [item.problem for item in items] == [Status.EMPTY] * 5
+    assert items[4].turns == (Turn("A", ""),)
+
+
+def test_rows_from_anywhere_are_items() -> None:
+    rows = iter([{"key": 1, "text": "a"}, {"key": 2, "text": None}])
+    assert [item.id for item in items_of_rows("the frame", rows, ItemColumns(id="key"))] == ["1", "2"]
+    with pytest.raises(TableError, match="the frame has no rows"):
+        next(items_of_rows("the frame", iter([]), ItemColumns()))
 
 
 def test_frames_that_pandas_and_polars_wrote(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from llmclf.errors import MissingPackage, TableError
-from llmclf.tables import FORMATS, is_stream, read_rows, require_columns, table_format, write_rows
+from llmclf.tables import FORMATS, is_stream, json_text, read_rows, require_columns, table_format, write_rows
 
 NOBODY = 65534
 
@@ -123,12 +123,19 @@ def test_nested_cells_keep_what_their_format_can_hold(tmp_path: Path) -> None:
         assert next(read_rows(path)) == want[form]
 
 
+def test_what_is_no_number_is_no_json() -> None:
+    assert json_text({"é": [1, None]}) == '{"é": [1, null]}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_text(float("nan"))
+
+
 def test_more_rows_than_a_batch_keep_their_order(tmp_path: Path) -> None:
     path = tmp_path / "many.parquet"
     with write_rows(path, ("a",)) as write:
         for number in range(10_000):
             write({"a": str(number)})
     assert [row["a"] for row in read_rows(path)] == [str(number) for number in range(10_000)]
+    assert parquet.ParquetFile(path).num_row_groups == 3  # written as it comes, not at the end
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import norm  # type: ignore[import-untyped]  # no types
-from sklearn.metrics import cohen_kappa_score  # type: ignore[import-untyped]  # no types
+from sklearn.metrics import cohen_kappa_score
 
 from llmclf.agreement import Ratings, Undefined
 from llmclf.agreement.cohen_kappa import cohen_kappa, weighted_kappa_quadratic

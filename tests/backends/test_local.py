@@ -157,7 +157,7 @@ def test_longer_texts_than_a_batch_and_several_label_sets_share_a_context(
         assert isinstance(reply, Scores)
         assert isinstance(request.form, Likelihoods)
         want = plain_scores(plain, request.messages[1].parts[1], request.form.labels)
-        assert dict(reply.log_likelihoods) == pytest.approx(want, abs=TOLERANCE)
+        assert dict(reply.log_likelihoods) == pytest.approx(want, abs=EXACT)
 
 
 def test_a_label_that_begins_another_does_not_always_win(engine: LocalBackend) -> None:
