@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -25,17 +25,8 @@ from tenacity import (
     wait_random,
 )
 
-from llmclf.backends.base import (
-    Completion,
-    Failure,
-    Identity,
-    Likelihoods,
-    Reply,
-    Request,
-    RequestId,
-    Structured,
-    Usage,
-)
+from llmclf.backends.base import Failure, Identity, Likelihoods, Reply, Request, Structured
+from llmclf.backends.chat_answer import ChatAnswer
 from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
 from llmclf.status import Status
 
@@ -242,7 +233,7 @@ class HostedBackend:
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
         return answer.reply(request.id, time.monotonic() - started)
 
-    async def _attempt(self, request: Request) -> "ChatAnswer":
+    async def _attempt(self, request: Request) -> ChatAnswer:
         if not isinstance(request.form, Structured):
             raise TypeError(f"a chat server cannot give {type(request.form).__name__}")
         form = {"name": request.form.name, "strict": True, "schema": json.loads(request.form.schema)}
@@ -343,59 +334,3 @@ def asked_pause(retry_after: str) -> float | None:
         return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
     except ValueError:
         return None
-
-
-class Details(BaseModel):
-    """What the prompt's tokens were."""
-
-    cached_tokens: int | None = None
-
-
-class Counts(BaseModel):
-    """The tokens of a reply, as far as the server counts them."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: Details | None = None
-
-
-class ChatMessage(BaseModel):
-    """What the model said, or why it does not."""
-
-    content: object = None
-    refusal: str | None = None
-
-
-class Choice(BaseModel):
-    """One of the replies, and why it ended."""
-
-    message: ChatMessage
-    finish_reason: str | None = None
-
-
-class ChatAnswer(BaseModel):
-    """What is read of a chat completion; the client itself checks nothing, and takes a web page for an answer."""
-
-    choices: list[Choice] = Field(min_length=1)
-    model: str | None = None
-    system_fingerprint: str | None = None
-    usage: Counts | None = None
-
-    def reply(self, request_id: RequestId, seconds: float) -> Completion | Failure:
-        """Tell an answer from a refusal, a filtered, a cut and an empty one."""
-        message, finish = self.choices[0].message, self.choices[0].finish_reason
-        text = message.content if isinstance(message.content, str) else ""
-        counts = self.usage or Counts()
-        cached = counts.prompt_tokens_details.cached_tokens if counts.prompt_tokens_details else None
-        usage = Usage(counts.prompt_tokens or 0, cached or 0, counts.completion_tokens or 0)
-        origin = (self.model or "", self.system_fingerprint or "", usage, seconds)
-        if message.refusal:
-            return Failure(request_id, Status.REFUSED, "the model refused", False, message.refusal, *origin)
-        if finish == "content_filter":
-            return Failure(request_id, Status.FILTERED, "the server's filter stopped the reply", False, text, *origin)
-        if finish == "length":
-            detail = f"the reply was cut at {usage.completion_tokens} tokens"
-            return Failure(request_id, Status.CUT, detail, False, text, *origin)
-        if not text.strip():
-            return Failure(request_id, Status.MALFORMED, "the reply is empty", False, text, *origin)
-        return Completion(request_id, text, *origin)
