@@ -23,8 +23,9 @@ from evals.empathy_label import label, rated
 from llmclf.agreement import Estimate, Rating, Ratings
 from llmclf.agreement.cohen_kappa import weighted_kappa_quadratic
 from llmclf.agreement.intervals import wald_p
-from llmclf.codebook import Level, number_text
+from llmclf.codebook import number_text
 from llmclf.errors import LlmclfError
+from llmclf.levels import Level
 
 PAIRS = (
     ("expert1", "expert2"),

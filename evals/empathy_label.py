@@ -17,8 +17,9 @@ from llmclf.backends.recorded import RecordedBackend
 from llmclf.backends.registry import open_backend
 from llmclf.classifier import annotate
 from llmclf.cli.common import SOME_UNLABELLED, console, number, progress
-from llmclf.codebook import Codebook, Level, number_text
+from llmclf.codebook import Codebook, number_text
 from llmclf.items import Item, Turn
+from llmclf.levels import Level
 from llmclf.status import Status
 from llmclf.store import Store
 

@@ -4,7 +4,6 @@ import hashlib
 import math
 import tomllib
 from collections.abc import Iterable
-from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -13,19 +12,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
 from llmclf.errors import CodebookError, InputError, ScaleError, unknown
+from llmclf.levels import Level
 
 CODEBOOK_FILE = "codebook.toml"
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-class Level(StrEnum):
-    """A level of measurement: what may be done with the difference of two labels."""
-
-    NOMINAL = "nominal"
-    ORDINAL = "ordinal"
-    INTERVAL = "interval"
-    SET = "set"
 
 
 class _Strict(BaseModel):

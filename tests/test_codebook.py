@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmclf.codebook import Codebook, Label, Level, Question, number_text
+from llmclf.codebook import Codebook, Label, Question, number_text
 from llmclf.errors import CodebookError, InputError, ScaleError
+from llmclf.levels import Level
 
 NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(bool)
 VALUES = st.integers(-5, 5).map(float) | st.floats(allow_nan=False, allow_infinity=False)

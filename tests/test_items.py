@@ -102,8 +102,8 @@ def test_a_cell_without_turns_is_an_empty_conversation(tmp_path: Path) -> None:
 
 
 def test_rows_from_anywhere_are_items() -> None:
-    rows = iter([{"key": 1, "text": "a"}, {"key": 2, "text": None}])
-    assert [item.id for item in items_of_rows("the frame", rows, ItemColumns(id="key"))] == ["1", "2"]
+    rows: list[dict[str, Any]] = [{"key": 1, "text": "a"}, {"key": 2, "text": None}]
+    assert [item.id for item in items_of_rows("the frame", iter(rows), ItemColumns(id="key"))] == ["1", "2"]
     with pytest.raises(TableError, match="the frame has no rows"):
         next(items_of_rows("the frame", iter([]), ItemColumns()))
 

@@ -96,7 +96,9 @@ def messages_equal_but_for_the_item(prompt: Prompt, items: Sequence[Item]) -> li
         contents(messages)
         user = next(message for message in messages if message.role == "user")
         head, tail = user.parts
-        heads.add((head, *(message for message in messages if message.role != "user")))
+        others = [message for message in messages if message.role != "user"]
+        assert {len(message.parts) for message in others} == {1}
+        heads.add((head, *others))
         tails.append(tail)
     assert len(heads) == 1
     return tails
@@ -139,14 +141,14 @@ def test_a_filter_works_on_the_words_alone(tmp_path: Path) -> None:
 
 def test_a_template_of_ones_own(tmp_path: Path) -> None:
     template = (
-        "{% block system %}Be brief.{% endblock %}"
+        "{% block system %}Be brief, {{ item.turns[0].speaker }}.{% endblock %}"
         "{% block user %}{{ question.ask }} "
         "{% for turn in item.turns %}<{{ turn.speaker }}|{{ turn.text }}>{% endfor %}{{ item.id }}{% endblock %}"
         "{% block reply %}{{ question.labels[0].name }}{% endblock %}"
     )
     item = Item("7", turns=(Turn("A", "x"), Turn("B", "y")))
     assert contents(rendered(tmp_path, template, item, "conversation")) == {
-        "system": "Be brief.",
+        "system": "Be brief, A.",
         "user": "What is it? <A|x><B|y>7",
         "assistant": "good",
     }

@@ -30,6 +30,8 @@ NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(bool)
         (SET, {"label": ["a", "d"]}, Status.WRONG_LABEL),
         (CHOICE, {"label": ["yes"]}, Status.MALFORMED),
         (SET, {"label": "a"}, Status.MALFORMED),
+        (SET, {"label": ["a", 1]}, Status.MALFORMED),
+        (SET, {"label": ["a"], "why": "so"}, Status.MALFORMED),
         (CHOICE, {"label": None}, Status.MALFORMED),
         (CHOICE, {"label": 1}, Status.MALFORMED),
         (CHOICE, {"label": "yes", "why": "so"}, Status.MALFORMED),

@@ -7,7 +7,7 @@ from llmclf.agreement.estimate import Coefficient, Estimate
 from llmclf.agreement.krippendorff_alpha import krippendorff_alpha
 from llmclf.agreement.percent_agreement import percent_agreement
 from llmclf.agreement.ratings import Ratings
-from llmclf.codebook import Level
+from llmclf.levels import Level
 
 
 def coefficients(ratings: Ratings) -> dict[str, Coefficient]:

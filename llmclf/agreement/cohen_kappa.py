@@ -9,7 +9,7 @@ from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import NO_PAIRS, ONE_LABEL, Coefficient, Undefined
 from llmclf.agreement.intervals import hangs_on_one_item, jackknife, normal, without_interval
 from llmclf.agreement.ratings import Codes, Ratings, pairable
-from llmclf.codebook import Level
+from llmclf.levels import Level
 
 Distance = Literal["declared", "observed-index"]
 """Between two labels: of their values on the declared scale, or, as some published analyses have it,

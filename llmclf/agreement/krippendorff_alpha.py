@@ -8,7 +8,7 @@ from llmclf.agreement.counts import Counts, Floats
 from llmclf.agreement.estimate import NO_PAIRS, ONE_LABEL, Coefficient, Undefined
 from llmclf.agreement.intervals import hangs_on_one_item, jackknife, without_interval
 from llmclf.agreement.ratings import Ratings, pairable
-from llmclf.codebook import Level
+from llmclf.levels import Level
 
 
 def krippendorff_alpha(ratings: Ratings) -> Coefficient:

@@ -10,8 +10,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from llmclf.codebook import Level, number_text
+from llmclf.codebook import number_text
 from llmclf.errors import InputError, ScaleError, TableError, unknown
+from llmclf.levels import Level
 
 MISSING = -1
 

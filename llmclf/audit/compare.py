@@ -8,8 +8,9 @@ from statistics import median_high, median_low
 from llmclf.agreement import Rating, Ratings, coefficients
 from llmclf.annotations import Annotation, Kind, LabelValue, label_text
 from llmclf.audit.report import Audit, Baseline, Coefficients, Comparison, Group, ModelAudit, QuestionAudit, WorstItem
-from llmclf.codebook import Codebook, Level, Question
+from llmclf.codebook import Codebook, Question
 from llmclf.errors import InputError, ScaleError
+from llmclf.levels import Level
 
 PEOPLE = (Kind.EXPERT, Kind.CROWD)
 WORST_ITEMS = 10

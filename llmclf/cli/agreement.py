@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmclf.cli.common import JsonOption, coefficient_cells, console, split_list
-from llmclf.codebook import Level
 from llmclf.errors import InputError, unknown
+from llmclf.levels import Level
 
 if TYPE_CHECKING:
     from llmclf.agreement import Coefficient, Rating, Ratings

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmclf.agreement import Coefficient, Estimate, Rating, Ratings
-from llmclf.codebook import Level
+from llmclf.levels import Level
 
 # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability": 12 units x 4 observers, a dot is missing.
 # One word per unit, one character per observer, here and below.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from llmclf.agreement import Estimate, Rating, Ratings, Undefined, coefficients
-from llmclf.codebook import Level
+from llmclf.levels import Level
 from tests.agreement import tables
 from tests.agreement.tables import coded, estimate, table
 

@@ -8,7 +8,7 @@ from sklearn.metrics import cohen_kappa_score
 from llmclf.agreement import Ratings, Undefined
 from llmclf.agreement.cohen_kappa import cohen_kappa, weighted_kappa_quadratic
 from llmclf.agreement.intervals import wald_p
-from llmclf.codebook import Level
+from llmclf.levels import Level
 from tests.agreement import tables
 from tests.agreement.tables import (
     coded,

@@ -3,7 +3,7 @@ import pytest
 
 from llmclf.agreement import Rating, Ratings, Undefined
 from llmclf.agreement.krippendorff_alpha import krippendorff_alpha
-from llmclf.codebook import Level
+from llmclf.levels import Level
 from tests.agreement import tables
 from tests.agreement.tables import alpha_by_definition, coded, estimate, jackknife_by_definition, table
 

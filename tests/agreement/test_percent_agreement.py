@@ -2,7 +2,7 @@ import pytest
 
 from llmclf.agreement import Undefined
 from llmclf.agreement.percent_agreement import percent_agreement
-from llmclf.codebook import Level
+from llmclf.levels import Level
 from tests.agreement import tables
 from tests.agreement.tables import crossed, estimate, table
 

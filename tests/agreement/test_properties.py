@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from llmclf.agreement import Coefficient, Estimate, Undefined, coefficients
 from llmclf.agreement.krippendorff_alpha import krippendorff_alpha
 from llmclf.agreement.percent_agreement import percent_agreement
-from llmclf.codebook import Level
+from llmclf.levels import Level
 from tests.agreement.tables import (
     alpha_by_definition,
     coded,

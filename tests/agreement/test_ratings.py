@@ -3,8 +3,8 @@ import pytest
 
 from llmclf.agreement import Rating, Ratings
 from llmclf.agreement.ratings import pairable
-from llmclf.codebook import Level
 from llmclf.errors import InputError, ScaleError, TableError
+from llmclf.levels import Level
 
 NOMINAL, ORDINAL, INTERVAL, SET = Level.NOMINAL, Level.ORDINAL, Level.INTERVAL, Level.SET
 
