@@ -5,7 +5,7 @@ import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ from llmclf.errors import BackendError, InputError
 from llmclf.status import Status
 
 WINDOW = 256
-"""Requests that are looked at together for what they share."""
+"""Requests that are looked at together, at most, for what they share."""
+WINDOW_TOKENS = 8192
+"""Tokens of their prompts after which no more are taken, so that long texts too give replies in good time."""
 BATCH_TOKENS = 1024
 DEFAULT_CONTEXT = 8192
 _LOGIT_BYTES = 64 * 2**20
@@ -72,31 +74,38 @@ class LocalBackend:
         if not self._free.alive:
             raise BackendError(f"the model {self.name} is closed")
         stream = iter(requests)
-        while window := list(islice(stream, WINDOW)):
+        while window := self._take_window(stream):
             yield from self._answer_window(window)
 
     def close(self) -> None:
         """Free the model and its context."""
         self._free()
 
-    def _answer_window(self, window: Sequence[Request]) -> Iterator[Reply]:
-        began = time.perf_counter()
-        tasks: dict[tuple[bytes, tuple[str, ...]], _Task] = {}
-        answers: list[tuple[Request, _Task]] = []
-        for request in window:
+    def _take_window(self, stream: Iterator[Request]) -> list[tuple[Request, "_Task"]]:
+        """Take the requests that are looked at together: few enough that replies keep coming."""
+        window: list[tuple[Request, _Task]] = []
+        tokens = 0
+        while len(window) < WINDOW and tokens < WINDOW_TOKENS and (request := next(stream, None)) is not None:
             if not isinstance(request.form, Likelihoods):
                 raise BackendError("the local engine gives label likelihoods only", "Use a hosted model for text")
             labels = self._labels(request.form.labels, continues=request.messages[-1].role == "assistant")
             prompt = np.array(self._chat.prompt_tokens(request.messages), dtype=np.int32)
-            need = len(prompt) + labels.longest
-            if need > self._walk.context.cells:
-                detail = f"{need} tokens with its labels, and the context holds {self._walk.context.cells}"
+            window.append((request, _Task(prompt, labels)))
+            tokens += len(prompt)
+        return window
+
+    def _answer_window(self, window: Sequence[tuple[Request, "_Task"]]) -> Iterator[Reply]:
+        began = time.perf_counter()
+        cells = self._walk.context.cells
+        different = {task.key: task for _, task in window if task.need <= cells}
+        self._walk.run(list(different.values()))
+        seconds = (time.perf_counter() - began) / len(window)
+        for request, asked in window:
+            if asked.need > cells:
+                detail = f"{asked.need} tokens with its labels, and the context holds {cells}"
                 yield Failure(request.id, Status.TOO_LONG, detail)
                 continue
-            answers.append((request, tasks.setdefault((prompt.tobytes(), request.form.labels), _Task(prompt, labels))))
-        self._walk.run(list(tasks.values()))
-        seconds = (time.perf_counter() - began) / len(window)
-        for request, task in answers:
+            task = different[asked.key]
             yield Scores(
                 request.id,
                 log_likelihoods=dict(zip(task.labels.names, task.totals.tolist(), strict=True)),
@@ -160,6 +169,16 @@ class _Task:
     def __post_init__(self) -> None:
         self.totals = np.zeros(len(self.labels.names))
 
+    @property
+    def key(self) -> tuple[bytes, tuple[str, ...]]:
+        """What equal tasks have in common."""
+        return self.prompt.tobytes(), self.labels.names
+
+    @property
+    def need(self) -> int:
+        """The cells that it takes at the most."""
+        return len(self.prompt) + self.labels.longest
+
 
 @dataclass(slots=True, eq=False)
 class _Visit:
@@ -211,7 +230,7 @@ class _Walk:
     def _run(self, tasks: Sequence[_Task]) -> None:
         self._tasks = tasks
         tree = prompt_tree([task.prompt for task in tasks], longest=self.context.batch)
-        longest = max(len(task.prompt) + task.labels.longest for task in tasks)
+        longest = max(task.need for task in tasks)
         highest = tree.height + max(task.labels.tree.height for task in tasks)
         self._spare_cells = longest - len(tree.tokens)
         self._spare_sequences = max(highest, _SPARE_SEQUENCES)
