@@ -32,10 +32,12 @@ class WindowBackend(ScriptedBackend):
     def __init__(self, script: Callable[[Request], Reply] = echo, *, window: int = 4, seed: int | None = 0) -> None:
         super().__init__(script)
         self.asked: list[Request] = []
+        self.runs = 0
         self._window = window
         self._random = random.Random(seed)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
+        self.runs += 1
         stream = iter(requests)
         while taken := list(islice(stream, self._window)):
             self.asked += taken
@@ -194,6 +196,15 @@ def test_equal_requests_do_not_pile_up_behind_the_one_that_is_asked(store: Store
     front = RecordedBackend(WindowBackend(window=WINDOW), store)
     assert WINDOW < widest_gap(front, (ask(number, "same") for number in range(5000))) <= BOUND
     assert front.asked == 1
+
+
+def test_what_has_been_handed_on_waits_no_more(store: Store) -> None:
+    backend = WindowBackend(window=WINDOW)
+    front = RecordedBackend(backend, store)
+    replies(front, [ask(0, "known")])
+    texts = [text for number in range(2 * BOUND) for text in (f"new {number}", f"new {number}", "known")]
+    assert widest_gap(front, (ask(number, text) for number, text in enumerate(texts))) <= 4 * WINDOW
+    assert backend.runs == 2  # the backend was never drained in between
 
 
 def test_whoever_stops_early_keeps_what_was_answered(store: Store) -> None:
