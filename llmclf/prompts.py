@@ -13,7 +13,6 @@ from itertools import product
 
 from jinja2 import (
     ChoiceLoader,
-    Environment,
     FileSystemLoader,
     PackageLoader,
     StrictUndefined,
@@ -25,6 +24,7 @@ from jinja2 import (
 )
 from jinja2.debug import rewrite_traceback_stack
 from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llmclf.backends.base import Message, Role
 from llmclf.codebook import Codebook, Label, Question
@@ -117,13 +117,13 @@ class Prompt:
         folder = self._codebook.folder
         own = folder is not None and (folder / PROMPT_FILE).is_file()
         loaders = [*([FileSystemLoader(folder)] if folder and own else []), PackageLoader("llmclf", "templates")]
-        environment = Environment(
+        environment = ImmutableSandboxedEnvironment(  # a codebook's folder may be a stranger's
             loader=ChoiceLoader(loaders),
             undefined=StrictUndefined,
             finalize=lambda value: f"{self._mark}{value}{self._mark}" if isinstance(value, _Words) else value,
             trim_blocks=True,
             lstrip_blocks=True,
-            autoescape=False,  # noqa: S701 - prompts are no HTML
+            autoescape=False,
         )
         try:
             return environment.get_template(PROMPT_FILE if own else DEFAULT_FILE)
