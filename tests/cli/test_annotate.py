@@ -1,10 +1,15 @@
 import csv
 import json
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import polars as pl
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from llmclf.annotations import COLUMNS
 
@@ -157,3 +162,30 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert said in run.err
     assert len(run.err.splitlines()) == 1
     assert sorted(folder.rglob("*")) == before
+
+
+def test_an_interrupt_says_how_to_go_on_and_leaves_no_half_file(folder: Path, httpserver: HTTPServer) -> None:
+    asked, released = threading.Event(), threading.Event()
+
+    def stall(_: Request) -> Response:
+        asked.set()
+        released.wait(60)
+        return Response(status=500)
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(stall)
+    arguments = ["annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--backend"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llmclf", *arguments, f"{httpserver.url_for('/v1')}#m"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert asked.wait(60)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    released.set()
+    assert process.returncode == 130
+    assert "the same command goes on" in err
+    assert "Traceback" not in err
+    assert not (folder / "out.csv").exists()
+    assert not list(folder.glob(".out.csv*"))
