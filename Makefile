@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# GCC 12 drops stores that the matrix units' (AMX) configuration needs, and llama.cpp crashes when it uses them.
+export CMAKE_ARGS ?= -DCMAKE_CXX_FLAGS=-fno-dse
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SDIST := .cache/vaderSentiment-3.3.2.tar.gz
 

@@ -1,7 +1,7 @@
 """Who gave which label to what: the one long table that everything writes and reads."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
@@ -13,6 +13,8 @@ from llmclf.status import Status
 from llmclf.tables import Row, is_blank, json_text, printable, read_rows, require_columns, write_rows
 
 COLUMNS = ("item", "question", "annotator", "kind", "label", "probability", "probabilities", "status")
+REASON_COLUMNS = {"rationale": ("rationale",), "evidence": ("evidence", "misquoted")}
+"""Columns that come after these where a codebook asks for the reason."""
 
 LabelValue: TypeAlias = str | tuple[str, ...]
 """One label's code, or the codes of a set (`()` when none applies)."""
@@ -41,6 +43,12 @@ class Annotation:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     """By label. They sum to 1, but for a set, where each is the probability that the label applies."""
     status: Status = Status.OK
+    rationale: str = ""
+    """Why this label, in the annotator's words."""
+    evidence: tuple[str, ...] = ()
+    """Quotes from the item, as the annotator gave them."""
+    misquoted: tuple[str, ...] = ()
+    """Those of the quotes that were looked for in the item and are not in it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give the row, ready for JSON."""
@@ -54,6 +62,9 @@ class Annotation:
             "probability": self.probability,
             "probabilities": dict(self.probabilities) or None,
             "status": str(self.status),
+            "rationale": self.rationale or None,
+            "evidence": list(self.evidence) or None,
+            "misquoted": list(self.misquoted) or None,
         }
 
 
@@ -64,17 +75,31 @@ def label_text(label: LabelValue | None) -> str:
     return label if isinstance(label, str) else json_text(sorted(label))
 
 
-def write_annotations(path: str | Path, annotations: Iterable[Annotation]) -> None:
-    """Write the long table as CSV, JSONL or Parquet.
+def table_columns(reasons: Iterable[str] = ()) -> tuple[str, ...]:
+    """Give the columns of a table, with those of the reasons that a codebook asks for."""
+    asked = set(reasons)
+    return (*COLUMNS, *chain.from_iterable(REASON_COLUMNS[reason] for reason in REASON_COLUMNS if reason in asked))
+
+
+def write_annotations(path: str | Path, annotations: Iterable[Annotation], reasons: Sequence[str] = ()) -> None:
+    """Write the long table as CSV, JSONL or Parquet, with columns for reasons: those of the codebook.
 
     Raises:
-        TableError: the path cannot be written.
+        TableError: the path cannot be written, or an annotation has a reason and the table no column for it.
 
     """
-    columns = {"number_columns": ("probability",), "map_columns": ("probabilities",)}
-    with write_rows(path, COLUMNS, **columns) as write:
+    columns = table_columns(reasons)
+    left_out = [reason for reason in REASON_COLUMNS if reason not in columns]
+    with write_rows(path, columns, number_columns=("probability",), map_columns=("probabilities",)) as write:
         for annotation in annotations:
-            write(annotation.to_dict())
+            row = annotation.to_dict()
+            for reason in left_out:
+                if row[reason]:
+                    raise TableError(
+                        f"{path}: item {annotation.item!r} has {reason}, and the table no column for it",
+                        "Give write_annotations the codebook's reasons",
+                    )
+            write(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +157,9 @@ def _annotation_of_row(where: str, row: Row, columns: AnnotationColumns, common:
         probability=_probability(where, row.get("probability")),
         probabilities=_probabilities(where, row.get("probabilities")),
         status=Status.OK if is_blank(status) else _known(where, Status, status, "status"),
+        rationale=_rationale(where, row.get("rationale")),
+        evidence=_quotes(where, row.get("evidence")),
+        misquoted=_quotes(where, row.get("misquoted")),
         **common,
     )
 
@@ -148,19 +176,47 @@ def _label(where: str, cell: object) -> LabelValue | None:
     """Read one label; a JSON array of texts, as a cell or as its text, is a set of labels."""
     if is_blank(cell):
         return None
-    labels = _json_array(cell) if isinstance(cell, str) else cell
-    if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
-        return tuple(map(printable, labels))
+    labels = _texts(cell)
+    if labels is not None:
+        return labels
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
         raise TableError(f"{where}: {cell!r} is no label", 'Labels are text or numbers, a set is ["a", "b"]')
     return printable(str(cell))
+
+
+def _rationale(where: str, cell: object) -> str:
+    if is_blank(cell):
+        return ""
+    if not isinstance(cell, str):
+        raise TableError(f"{where}: {cell!r} is no rationale", "Put it in quotes")
+    return printable(cell)
+
+
+def _quotes(where: str, cell: object) -> tuple[str, ...]:
+    """Read quotes; a text that is no JSON array of texts is one quote, as people write it."""
+    if is_blank(cell):
+        return ()
+    quotes = _texts(cell)
+    if quotes is not None:
+        return quotes
+    if not isinstance(cell, str):
+        raise TableError(f"{where}: {cell!r} are no quotes", 'Write them as ["a", "b"]')
+    return (printable(cell),)
+
+
+def _texts(cell: object) -> tuple[str, ...] | None:
+    """Give the texts of a JSON array of texts, as a cell or as its text; None where it is none."""
+    texts = _json_array(cell) if isinstance(cell, str) else cell
+    if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+        return tuple(map(printable, texts))
+    return None
 
 
 def _json_array(text: str) -> object:
     try:
         return json.loads(text) if text.startswith("[") else None
     except (ValueError, RecursionError):
-        return None  # a label may begin with a bracket
+        return None  # a label or a quote may begin with a bracket
 
 
 def _probability(where: str, cell: object) -> float | None:

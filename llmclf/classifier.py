@@ -5,32 +5,49 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from llmclf.annotations import Annotation, Kind
-from llmclf.backends.base import AnswerForm, Backend, Likelihoods, Message, Reply, Request, Structured
+from llmclf.asking import Questions, choose_order
+from llmclf.backends.base import Backend, Reading, Reply, Request
 from llmclf.codebook import Codebook, Question
-from llmclf.decisions import NO, YES, Decision, decide
+from llmclf.decisions import Decision, decide, misquoted
 from llmclf.errors import BackendError
 from llmclf.items import Item
-from llmclf.prompts import Prompt
-from llmclf.schemas import reply_schema
+from llmclf.prompts import Order
 
 _MOST_WAITING = 2**16
 """Questions that may wait, answered or not, for the answer to an earlier one."""
 
 
 def annotate(
-    items: Iterable[Item], codebook: Codebook, backend: Backend, *, replicate: int = 0
+    items: Iterable[Item],
+    codebook: Codebook,
+    backend: Backend,
+    *,
+    order: Order | None = None,
+    best_only: Reading | None = None,
+    replicate: int = 0,
 ) -> Iterator[Annotation]:
     """Ask every question of the codebook about every item, and give the answers in the order of the items.
 
     One annotation for each item and question. Items are pulled as the backend takes requests.
 
+    Args:
+        items: what is asked about.
+        codebook: what is asked.
+        backend: who answers.
+        order: what comes first in the prompts; None chooses by what the backend would read.
+        best_only: score no more labels than it takes to find the one that is best by this reading.
+        replicate: tells repeats apart; what was answered once is asked anew under another number.
+
     Raises:
         PromptError: the codebook's prompt does not render.
+        InputError: the backend cannot answer in the form that is wanted.
         BackendError: the backend can answer nothing more.
 
     """
-    asker = _Asker(codebook, Prompt(codebook), backend, replicate)
     stream = iter(items)
+    if order is None:
+        order, stream = choose_order(stream, codebook, backend)
+    asker = _Asker(codebook, Questions(codebook, backend, order, best_only), backend, replicate)
     while not asker.is_done:
         requests = asker.requests(stream)
         for reply in backend.answer(requests):
@@ -59,7 +76,7 @@ class _Asker:
     """Keeps what was asked in order until it is answered."""
 
     codebook: Codebook
-    prompt: Prompt
+    questions: Questions
     backend: Backend
     replicate: int
     _order: deque[_Asked] = field(default_factory=deque)
@@ -95,20 +112,9 @@ class _Asker:
         return bool(self._order)
 
     def _ask(self, question: Question, item: Item) -> Iterator[Request]:
-        if Likelihoods not in self.backend.forms:
-            schema = reply_schema(question)
-            messages = self.prompt.messages(question, item, reply_schema=schema)
-            yield self._request(messages, Structured("answer", schema))
-        elif question.kind == "set":
-            for label in question.labels:
-                yield self._request(self.prompt.messages(question, item, label=label), Likelihoods((YES, NO)))
-        else:
-            names = tuple(label.name for label in question.labels)
-            yield self._request(self.prompt.messages(question, item), Likelihoods(names))
-
-    def _request(self, messages: tuple[Message, ...], form: AnswerForm) -> Request:
-        self._next_id += 1
-        return Request(self._next_id, messages, form, self.replicate)
+        for messages, form in self.questions.about(item, question):
+            self._next_id += 1
+            yield Request(self._next_id, messages, form, self.replicate)
 
     def _annotation(self, asked: _Asked) -> Annotation:
         if asked.item.problem:
@@ -124,4 +130,7 @@ class _Asker:
             probability=decision.probability,
             probabilities=decision.probabilities or {},
             status=decision.status,
+            rationale=decision.rationale,
+            evidence=decision.evidence,
+            misquoted=misquoted(decision.evidence, asked.item),
         )

@@ -9,12 +9,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from llmclf.errors import CodebookError, InputError, ScaleError, unknown
 from llmclf.levels import Level
 
 CODEBOOK_FILE = "codebook.toml"
+REASONS = ("evidence", "rationale")
+"""What a question may ask for beside its label, in the order of a reply."""
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -49,12 +60,21 @@ class Question(_Strict):
     ask: Name
     cue: str = ""
     """How the model's reply begins, up to the label: "The sentiment is"."""
+    rationale: StrictBool = False
+    """Whether the reply says, in a sentence or two, why the label fits."""
+    evidence: StrictBool = False
+    """Whether the reply quotes, word for word, what of the text the label rests on."""
     label: tuple[Label, ...]
 
     @property
     def labels(self) -> tuple[Label, ...]:
         """The labels; a score's are in ascending order of their values."""
         return self.label
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Which of `REASONS` it asks for."""
+        return tuple(reason for reason in REASONS if getattr(self, reason))
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -124,6 +144,11 @@ class Codebook(_Strict):
     def questions(self) -> tuple[Question, ...]:
         """The questions, in order."""
         return self.question
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Which of `REASONS` a question of it asks for."""
+        return tuple(reason for reason in REASONS if any(reason in question.reasons for question in self.question))
 
     @property
     def folder(self) -> Path | None:

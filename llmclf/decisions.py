@@ -1,12 +1,16 @@
 """Replies -> labels: pure functions of what the model said."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from llmclf.annotations import LabelValue
-from llmclf.backends.base import Completion, Failure, Reply, Scores
+from llmclf.backends.base import Completion, Failure, Reading, Reply, Scores
 from llmclf.codebook import Question
+from llmclf.errors import InputError
+from llmclf.items import Item
 from llmclf.schemas import read_reply
 from llmclf.status import Status
 
@@ -21,6 +25,8 @@ class Decision:
     label: LabelValue | None = None
     probability: float | None = None
     probabilities: Mapping[str, float] | None = None
+    rationale: str = ""
+    evidence: tuple[str, ...] = ()
 
 
 def decide(question: Question, replies: Sequence[Reply]) -> Decision:
@@ -33,12 +39,22 @@ def decide(question: Question, replies: Sequence[Reply]) -> Decision:
     if failure is not None:
         return Decision(failure.status)
     if isinstance(replies[0], Completion):
-        said = read_reply(question, replies[0].text)
-        return Decision(said) if isinstance(said, Status) else Decision(Status.OK, said)
+        return _decide_written(question, replies[0])
     scores = [reply for reply in replies if isinstance(reply, Scores)]
-    if question.kind == "set":
-        return _decide_set(question, scores)
-    by_name = normalize(scores[0].log_likelihoods)
+    return _decide_set(question, scores) if question.kind == "set" else _decide_one(question, scores[0])
+
+
+def _decide_written(question: Question, completion: Completion) -> Decision:
+    said = read_reply(question, completion.text)
+    if isinstance(said, Status):
+        return Decision(said)
+    return Decision(Status.OK, said.label, rationale=said.rationale, evidence=said.evidence)
+
+
+def _decide_one(question: Question, scores: Scores) -> Decision:
+    if scores.best_by:
+        return _best_of_partial(question, scores, scores.best_by)
+    by_name = normalize(scores.log_likelihoods)
     probabilities = {label.code: by_name[label.name] for label in question.labels}
     if any(map(math.isnan, probabilities.values())):
         return Decision(Status.FAILED)
@@ -46,15 +62,44 @@ def decide(question: Question, replies: Sequence[Reply]) -> Decision:
     return Decision(Status.OK, best, probabilities[best], probabilities)
 
 
+def _best_of_partial(question: Question, scores: Scores, reading: Reading) -> Decision:
+    """Give the best label alone: without the others' likelihoods it has no probability."""
+    names = [label.name for label in question.labels]
+    sums = np.array([scores.log_likelihoods.get(name, -np.inf) for name in names])
+    values = reading.values(sums, np.array([scores.tokens.get(name, 1) for name in names]))
+    best = int(values.argmax())
+    if not np.isfinite(values[best]):
+        return Decision(Status.FAILED)
+    return Decision(Status.OK, question.labels[best].code)
+
+
 def _decide_set(question: Question, scores: Sequence[Scores]) -> Decision:
-    applies = {
-        label.code: normalize(score.log_likelihoods)[YES] for label, score in zip(question.labels, scores, strict=True)
-    }
+    applies = {label.code: normalize(whole(score))[YES] for label, score in zip(question.labels, scores, strict=True)}
     if any(map(math.isnan, applies.values())):
         return Decision(Status.FAILED)
     chosen = tuple(code for code, probability in applies.items() if probability > 0.5)
     joint = math.prod(p if code in chosen else 1 - p for code, p in applies.items())
     return Decision(Status.OK, chosen, joint, applies)
+
+
+def misquoted(quotes: Iterable[str], item: Item) -> tuple[str, ...]:
+    """Give the quotes that do not stand in the item, character by character; a blank one quotes nothing."""
+    text = "\n".join(f"{turn.speaker}: {turn.text}" for turn in item.turns) or item.text
+    return tuple(quote for quote in quotes if not quote.strip() or quote not in text)
+
+
+def whole(scores: Scores) -> Mapping[str, float]:
+    """Give the log-likelihoods of all labels.
+
+    Raises:
+        InputError: the record is partial.
+
+    """
+    if scores.best_by:
+        raise InputError(
+            "these answers hold the best label and not all likelihoods", "Ask again without --best-only, in another job"
+        )
+    return scores.log_likelihoods
 
 
 def normalize(log_likelihoods: Mapping[str, float]) -> dict[str, float]:

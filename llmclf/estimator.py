@@ -119,7 +119,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     def _annotate(self, X: object) -> list[Annotation]:  # noqa: N803 - scikit-learn's own name
         if not hasattr(self, "backend_"):
             self.fit()
-        return list(annotate(items_of(texts_of(X)), self.codebook_, self.backend_))
+        return list(annotate(items_of(texts_of(X)), self.codebook_, self.backend_, order="codebook"))
 
     def _series(self, X: Any, labels: list[Any]) -> Any:  # noqa: ANN401, N803 - whatever came in
         if library_of(X) == "pandas":

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from llmclf.annotations import COLUMNS
+from llmclf.annotations import table_columns
 from llmclf.backends.base import Backend
 from llmclf.classifier import annotate
 from llmclf.codebook import Codebook
@@ -26,7 +26,8 @@ def annotate_frame(frame: Frame, codebook: Codebook, backend: Backend, columns: 
     items = list(items_of_rows("the frame", frame_rows(frame), columns))
     check_ids("the frame", items)
     rows = [annotation.to_dict() for annotation in annotate(items, codebook, backend)]
-    return like(frame).DataFrame({column: [row[column] for row in rows] for column in COLUMNS})
+    names = table_columns(codebook.reasons)
+    return like(frame).DataFrame({name: [row[name] for row in rows] for name in names})
 
 
 def library_of(data: object) -> str:

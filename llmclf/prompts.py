@@ -1,15 +1,16 @@
 """A codebook and an item -> the messages of a request, through a jinja2 template.
 
 A template has the blocks `system`, `user` and `reply` (how the model's reply begins); an empty one is left out.
-In them are `codebook`, `question`, `item`, `label` (the one asked about, in a `set` question asked label by label)
-and `reply_schema` (where the reply is to be JSON). A codebook's folder may hold its own `prompt.jinja`,
-which may extend `default.jinja`.
+In them are `codebook`, `question`, `item`, `label` (the one asked about, in a `set` question asked label by label),
+`reply_schema` (where the reply is to be JSON) and `order` (what comes first: "codebook" or "text").
+A codebook's folder may hold its own `prompt.jinja`, which may extend `default.jinja`.
 """
 
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
+from typing import Literal
 
 from jinja2 import (
     ChoiceLoader,
@@ -33,19 +34,23 @@ from llmclf.items import Item, Turn
 
 PROMPT_FILE = "prompt.jinja"
 DEFAULT_FILE = "default.jinja"
+Order = Literal["codebook", "text"]
+"""What comes first in a prompt: what is asked, or the text that it is asked about."""
+ORDERS: tuple[Order, ...] = ("codebook", "text")
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "reply": "assistant"}
 
 
 class Prompt:
-    """The prompt of one codebook.
+    """The prompt of one codebook, in one order.
 
     Raises:
         PromptError: the template cannot be read, or names something that is not there.
 
     """
 
-    def __init__(self, codebook: Codebook) -> None:
+    def __init__(self, codebook: Codebook, order: Order = "codebook") -> None:
         self._codebook = codebook
+        self._order = order
         # What an item says is rendered between two marks that nobody can write, and the message cut at them.
         self._mark = f"\x02{secrets.token_hex(8)}\x03"
         self._template = self._load()
@@ -60,6 +65,7 @@ class Prompt:
             item=_with_words(item),
             label=label,
             reply_schema=reply_schema,
+            order=self._order,
         )
         if not texts.get("user"):
             raise PromptError(f"{self._template.filename}: its block 'user' is empty", "Put what is asked there")
@@ -141,7 +147,7 @@ class Prompt:
             trace = trace.tb_next
         if isinstance(error, TemplateNotFound):
             return PromptError(f"{place}: there is no template {error.name!r}", f"Extend {DEFAULT_FILE!r}, or none")
-        known = "A template has: codebook, question, item, label, reply_schema"
+        known = "A template has: codebook, question, item, label, reply_schema, order"
         reason = " ".join(str(error).split())
         return PromptError(f"{place}: {reason}", known if isinstance(error, UndefinedError) else "")
 

@@ -1,6 +1,7 @@
 """Structured replies: the pydantic model of a question's answer, and the labels in a reply."""
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -10,43 +11,56 @@ from llmclf.codebook import Question
 from llmclf.status import Status
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a reply says: the code of its label or, for a set, the codes; and the reasons as they were given."""
+
+    label: str | tuple[str, ...]
+    rationale: str = ""
+    evidence: tuple[str, ...] = ()
+
+
 @cache
 def reply_model(question: Question) -> type[BaseModel]:
-    """Build the model of a reply: `{"label": name}`, or `{"label": [names]}` for a set."""
-    names = Literal[tuple(label.name for label in question.labels)]  # type: ignore[valid-type]  # built from the codebook
-    kind: Any = list[names] if question.kind == "set" else names  # type: ignore[valid-type]  # the same
-    return create_model("Answer", __config__=ConfigDict(extra="forbid"), label=(kind, ...))
+    """Build the model of a reply: `{"label": name}`, or `{"label": [names]}` for a set, after the reasons asked for."""
+    return _model(question, Literal[tuple(label.name for label in question.labels)])
 
 
 @cache
 def reply_schema(question: Question) -> str:
     """Give the reply's JSON schema, as canonical JSON text."""
-    return json.dumps(reply_model(question).model_json_schema(), sort_keys=True, ensure_ascii=False)
+    # Keys come sorted from pydantic, all but the reply's own: a model that is held to a schema writes in its order,
+    # and sorted, the label would come before its rationale.
+    return json.dumps(reply_model(question).model_json_schema(), ensure_ascii=False)
 
 
-def read_reply(question: Question, text: str) -> str | tuple[str, ...] | Status:
-    """Give the code or, for a set, the codes that a reply names; or why it names none.
+def read_reply(question: Question, text: str) -> Said | Status:
+    """Give what a reply says, or why it names no label.
 
     A label that the codebook does not have is `wrong_label`, never the nearest one.
     """
     codes = {label.name: label.code for label in question.labels}
-    shape = _Set if question.kind == "set" else _Single
     try:
-        said = shape.model_validate_json(text).label
+        reply = _any_label_model(question).model_validate_json(text).model_dump()
     except ValidationError:
         return Status.MALFORMED
-    if isinstance(said, str):
-        return codes.get(said, Status.WRONG_LABEL)
-    if not set(said) <= set(codes):
+    names = reply["label"] if question.kind == "set" else [reply["label"]]
+    if not set(names) <= set(codes):
         return Status.WRONG_LABEL
-    return tuple(code for name, code in codes.items() if name in said)
+    named = tuple(code for name, code in codes.items() if name in names)
+    label = named if question.kind == "set" else named[0]
+    return Said(label, reply.get("rationale", ""), tuple(reply.get("evidence", ())))
 
 
-class _Single(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    label: str
+@cache
+def _any_label_model(question: Question) -> type[BaseModel]:
+    """Build a model that takes any text for a label, to tell a wrong one from a malformed reply."""
+    return _model(question, str)
 
 
-class _Set(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    label: list[str]
+def _model(question: Question, label: Any) -> type[BaseModel]:  # noqa: ANN401 - a type built from the codebook
+    kinds = {"evidence": list[str], "rationale": str}
+    fields: dict[str, Any] = {reason: (kinds[reason], ...) for reason in question.reasons}
+    # Last, so that the label follows from its reasons and not they from it.
+    fields["label"] = (list[label] if question.kind == "set" else label, ...)
+    return create_model("Answer", __config__=ConfigDict(extra="forbid", strict=True), **fields)

@@ -17,6 +17,7 @@ from llmclf.backends.base import (
     Identity,
     Likelihoods,
     Message,
+    Reading,
     Reply,
     Request,
     Scores,
@@ -26,7 +27,7 @@ from llmclf.backends.base import (
 from llmclf.errors import StoreError
 from llmclf.status import Status
 
-_FORMAT = 1
+_FORMAT = 2
 _APPLICATION = 0x6C6D636C  # "lmcl", so that another program's database is not taken for a record
 _COMMIT_SECONDS = 0.05
 _COMMIT_REPLIES = 256
@@ -46,6 +47,7 @@ _SCHEMA = (
     seconds REAL NOT NULL,
     recorded_at REAL NOT NULL      -- Unix time
 ) WITHOUT ROWID""",
+    "CREATE TABLE plans (key TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_FORMAT}",
 )
@@ -153,6 +155,18 @@ class Store:
         self._waiting = 0
         self._last_commit = time.monotonic()
 
+    def plan(self, key: str) -> dict[str, Any] | None:
+        """Give how a job was begun, if it was."""
+        with self._translated():
+            row = self._db.execute("SELECT content FROM plans WHERE key = ?", (key,)).fetchone()
+        return dict(json.loads(row[0])) if row else None
+
+    def keep_plan(self, key: str, content: dict[str, Any]) -> None:
+        """Keep how a job is begun; it is on disk at once."""
+        self.commit()
+        with self._translated():
+            self._db.execute("INSERT INTO plans VALUES (?, ?)", (key, _json(content)))
+
     def records(self) -> Iterator[Record]:
         """Give all records, oldest first; the requests' ids are their numbers."""
         columns = "identity, messages, form, replicate, kind, body, seconds, recorded_at"
@@ -212,20 +226,27 @@ def _messages_json(messages: tuple[Message, ...]) -> list[Any]:
 
 def _form_json(form: AnswerForm) -> dict[str, Any]:
     if isinstance(form, Likelihoods):
-        return {"labels": form.labels}
+        best_only = {"best_only": asdict(form.best_only)} if form.best_only else {}
+        return {"labels": form.labels} | best_only
     return {"name": form.name, "schema": form.schema}
 
 
 def _form(content: dict[str, Any]) -> AnswerForm:
-    return Likelihoods(tuple(content["labels"])) if "labels" in content else Structured(**content)
+    if "labels" in content:
+        return Likelihoods(tuple(content["labels"]), _reading(content.get("best_only")))
+    return Structured(**content)
+
+
+def _reading(content: dict[str, Any] | None) -> Reading | None:
+    return Reading(content["mean"], tuple(content["correction"])) if content else None
 
 
 def _body(request: Request, reply: Reply) -> dict[str, Any]:
     body = asdict(reply)
     del body["request_id"], body["seconds"]
     if isinstance(reply, Scores) and isinstance(request.form, Likelihoods):
-        body["log_likelihoods"] = [reply.log_likelihoods[label] for label in request.form.labels]
-        body["tokens"] = [reply.tokens[label] for label in request.form.labels]
+        for table, values in ("log_likelihoods", reply.log_likelihoods), ("tokens", reply.tokens):
+            body[table] = [values.get(label) for label in request.form.labels]
     return body
 
 
@@ -239,8 +260,9 @@ def _reply(request: Request, kind: str, body_json: str, seconds: float) -> Reply
     if not isinstance(request.form, Likelihoods):
         raise StoreError("a record of scores answers a request that asked for none")
     for table in ("log_likelihoods", "tokens"):
-        body[table] = dict(zip(request.form.labels, body[table], strict=True))
-    return Scores(**body)
+        known = zip(request.form.labels, body[table], strict=True)
+        body[table] = {label: value for label, value in known if value is not None}
+    return Scores(**body | {"best_by": _reading(body["best_by"])})
 
 
 def renumbered(reply: Reply, request: Request) -> Reply:

@@ -42,6 +42,18 @@ ANNOTATIONS = st.builds(
     probabilities=st.dictionaries(st.text(max_size=8), PROBABILITIES, max_size=4),
     status=st.sampled_from(Status),
 )
+QUOTES = st.lists(st.text(max_size=8) | st.sampled_from(["", "[]", '["a"]', 'a,\r\n"b']), max_size=3).map(tuple)
+REASONED = st.builds(
+    Annotation,
+    item=NAMES,
+    question=st.text(max_size=8),
+    annotator=NAMES,
+    kind=st.sampled_from(Kind),
+    label=LABELS,
+    rationale=st.text(max_size=20) | st.sampled_from(["NaN", "null", "=1+1", "[]", 'He said: "no",\r\nand left.\x00']),
+    evidence=QUOTES,
+    misquoted=QUOTES,
+)
 PEOPLE = AnnotationColumns(kind=Kind.CROWD)
 
 
@@ -70,6 +82,51 @@ def test_annotations_come_back_as_they_were_written(folder: Path, form: str, ann
     assert read(path) == annotations
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@settings(max_examples=100, deadline=None)
+@given(annotations=st.lists(REASONED, min_size=1, max_size=3))
+def test_reasons_come_back_as_they_were_written(folder: Path, form: str, annotations: list[Annotation]) -> None:
+    path = folder / f"reasons.{form}"
+    write_annotations(path, iter(annotations), ("evidence", "rationale"))
+    assert tuple(next(read_rows(path))) == (*COLUMNS, "rationale", "evidence", "misquoted")
+    assert read(path) == annotations
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_table_has_columns_for_the_reasons_asked_for(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"t.{form}"
+    for reasons, columns in [(["rationale"], ("rationale",)), (["evidence"], ("evidence", "misquoted"))]:
+        write_annotations(path, [MODEL], reasons)
+        assert tuple(next(read_rows(path))) == (*COLUMNS, *columns)
+        assert read(path) == [MODEL]
+
+
+@pytest.mark.parametrize("reason", ["rationale", "evidence"])
+def test_a_reason_without_a_column_is_an_error_and_not_left_out(tmp_path: Path, reason: str) -> None:
+    annotation = Annotation("7", "q", "m", Kind.MODEL, "x", rationale="So.", evidence=("x",))
+    others = [other for other in ("rationale", "evidence") if other != reason]
+    with pytest.raises(TableError, match=f"item '7' has {reason}, and the table no column for it. Give write_annot"):
+        write_annotations(tmp_path / "t.csv", [annotation], others)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_people_write_as_evidence_is_one_quote(tmp_path: Path, form: str) -> None:
+    cells = ["My dog died.", '["a", "b"]', "[1]", "[sic]", "", "[]"]
+    rows = [ROW | {"label": "x", "evidence": cell, "rationale": cell} for cell in cells]
+    got = read(write_table(tmp_path / f"t.{form}", rows))
+    assert [annotation.evidence for annotation in got] == [
+        ("My dog died.",),
+        ("a", "b"),
+        ("[1]",),
+        ("[sic]",),
+        (),
+        (),
+    ]
+    assert [annotation.rationale for annotation in got] == cells
+    assert {annotation.misquoted for annotation in got} == {()}
+
+
 ROW = {"item": "1", "question": "q", "annotator": "a", "kind": "model", "status": "ok"}
 MODEL = Annotation("1", "q", "a", Kind.MODEL, None)
 
@@ -91,11 +148,30 @@ def test_the_cells_are_those_of_the_issue(tmp_path: Path) -> None:
         "4,q,m,expert,,,,empty",
     ]
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert {tuple(line) for line in lines} == {COLUMNS}
     assert [line["label"] for line in lines] == ["yes", ["b", "a"], [], None]
     assert [line["probabilities"] for line in lines] == [{"yes": 0.75, "né": 0.25}, {"a": 0.5, "b": 0.5}, None, None]
     table = parquet.read_table(tmp_path / "t.parquet")
     assert table.schema.field("probabilities").type == pa.map_(pa.string(), pa.float64())
     assert table.column("label").to_pylist() == ["yes", '["b", "a"]', "[]", None]
+
+
+def test_the_cells_of_reasons(tmp_path: Path) -> None:
+    annotations = [
+        Annotation("1", "q", "m", Kind.MODEL, "yes", rationale="It is, né?", evidence=("a b", "c"), misquoted=("c",)),
+        Annotation("2", "q", "m", Kind.MODEL, None, status=Status.CUT),
+    ]
+    for form in FORMATS:
+        write_annotations(tmp_path / f"t.{form}", annotations, ("rationale", "evidence"))
+    assert (tmp_path / "t.csv").read_text().splitlines()[1:] == [
+        '1,q,m,model,yes,,,ok,"It is, né?","[""a b"", ""c""]","[""c""]"',
+        "2,q,m,model,,,,cut,,,",
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert [line["evidence"] for line in lines] == [["a b", "c"], None]
+    table = parquet.read_table(tmp_path / "t.parquet")
+    assert table.column("evidence").to_pylist() == ['["a b", "c"]', None]
+    assert table.column("rationale").to_pylist() == ["It is, né?", None]
 
 
 def test_a_label_as_one_text() -> None:
@@ -247,6 +323,17 @@ FAULTS: dict[str, tuple[Sequence[dict[str, Any]], AnnotationColumns, str]] = {
         PEOPLE,
         "row 1: 'high' are no probabilit",
     ),
+    "a rationale that is a number": (
+        [ROW | {"label": "x", "rationale": 5}],
+        PEOPLE,
+        "row 1: 5 is no rationale. Put it",
+    ),
+    "quotes that are numbers": (
+        [ROW | {"label": "x", "evidence": [1]}],
+        PEOPLE,
+        r"row 1: \[1\] are no quotes. Write them",
+    ),
+    "misquotes that are none": ([ROW | {"label": "x", "misquoted": 2}], PEOPLE, "row 1: 2 are no quotes"),
     "a list of probabilities": (
         [ROW | {"label": "x", "probabilities": [1]}],
         PEOPLE,

@@ -13,7 +13,7 @@ from llmclf.backends.base import Backend, Completion, Failure, Likelihoods, Mess
 from llmclf.backends.recorded import RecordedBackend, ScriptedBackend
 from llmclf.classifier import annotate
 from llmclf.codebook import Codebook, Label, Question
-from llmclf.errors import BackendError, PromptError
+from llmclf.errors import BackendError, InputError, PromptError
 from llmclf.items import Item, Turn, read_items
 from llmclf.status import Status
 from llmclf.store import Store
@@ -138,6 +138,78 @@ def test_what_gives_no_likelihoods_is_asked_for_json_once_a_question() -> None:
     ]
     assert {(a.probability, len(a.probabilities)) for a in annotations} == {(None, 0)}
     assert len(backend.asked) == 6
+
+
+REASONED = Codebook(
+    name="b",
+    question=(
+        CHOICE.model_copy(update={"rationale": True}),
+        SCORE,
+        SET.model_copy(update={"evidence": True}),
+    ),
+)
+
+
+def reason(request: Request) -> Reply:
+    """Score where scores are asked for; write the reasons that the schema has, with one quote that is made up."""
+    if isinstance(request.form, Likelihoods):
+        return score(request)
+    head, text = user_words(request)
+    names = list(json.loads(request.form.schema)["properties"])
+    reasons = {"rationale": f"It says: {text}", "evidence": [*text.split(), "made up"]}
+    said: dict[str, object] = {name: reasons[name] for name in names[:-1]}
+    reply = write(Request(request.id, (Message("user", (head, text)),), request.form))
+    assert isinstance(reply, Completion)
+    return Completion(request.id, json.dumps(said | json.loads(reply.text)))
+
+
+def test_a_question_with_reasons_is_answered_in_words_and_the_others_as_ever() -> None:
+    backend = WindowBackend(reason)
+    items = [Item("1", text="down one size"), Item("2", text=" "), Item("3", text="nothing")]
+    annotations = list(annotate(items, REASONED, backend))
+    assert labels(annotations) == [
+        ("1", "tone", "down"),
+        ("1", "stars", "1"),
+        ("1", "topics", ("size",)),
+        *[("2", question.name, Status.EMPTY) for question in BOOK.questions],
+        ("3", "tone", Status.WRONG_LABEL),
+        ("3", "stars", "0"),
+        ("3", "topics", ()),
+    ]
+    tone, stars, topics = annotations[:3]
+    assert (tone.rationale, tone.evidence, tone.probability) == ("It says: down one size", (), None)
+    assert (stars.rationale, stars.evidence, stars.misquoted) == ("", (), ())
+    assert stars.probabilities == pytest.approx({"0": 1 - 0.952574, "1": 0.952574}, abs=1e-6)
+    assert (topics.rationale, topics.probability) == ("", None)
+    assert (topics.evidence, topics.misquoted) == (("down", "one", "size", "made up"), ("made up",))
+    assert [type(request.form) for request in sorted(backend.asked, key=lambda request: request.id)] == [
+        Structured,
+        Likelihoods,
+        Structured,
+    ] * 2
+
+
+def test_a_quote_from_another_item_is_a_misquote() -> None:
+    def script(request: Request) -> Reply:
+        return Completion(request.id, '{"evidence": ["B: up", "first"], "label": "up"}')
+
+    book = Codebook(name="b", unit="conversation", question=(CHOICE.model_copy(update={"evidence": True}),))
+    items = [Item("1", turns=(Turn("A", "first"), Turn("B", "up"))), Item("2", turns=(Turn("A", "B: up"),))]
+    first, second = annotate(items, book, ScriptedBackend(script))
+    assert first.evidence == second.evidence == ("B: up", "first")
+    assert (first.misquoted, second.misquoted) == ((), ("first",))
+
+
+@pytest.mark.parametrize(("name", "asked"), [("tone", "rationale"), ("topics", "evidence and rationale")])
+def test_a_backend_that_writes_nothing_is_an_error_before_anything_is_asked(name: str, asked: str) -> None:
+    reasons = dict.fromkeys(asked.split(" and "), True)
+    questions = [q.model_copy(update=reasons) if q.name == name else q for q in BOOK.questions]
+    backend = WindowBackend(score)
+    backend.forms = frozenset({Likelihoods})
+    items = Pulled(["up"])
+    with pytest.raises(InputError, match=f"question '{name}' asks for {asked}, and scripted writes none. Use a back"):
+        next(annotate(items, Codebook(name="b", question=tuple(questions)), backend))
+    assert (backend.runs, items.count) == (0, 0)
 
 
 def test_items_with_a_problem_are_not_asked_about() -> None:
@@ -291,6 +363,22 @@ def test_from_a_table_to_a_table_and_again_without_asking(tmp_path: Path) -> Non
     ]
     assert tables[0] == tables[1]
     assert [len(backend.asked) for backend in backends] == [8, 0]  # the texts 1 and 4 are equal
+
+
+def test_reasons_go_to_a_table_and_again_without_asking(tmp_path: Path) -> None:
+    tables = []
+    backends = [WindowBackend(reason), WindowBackend(reason)]
+    for run, backend in enumerate(backends):
+        engine = RecordedBackend(backend, Store(tmp_path / "job.sqlite"))
+        annotations = list(annotate([Item("1", text="up one price"), Item("2", text="")], REASONED, engine))
+        engine.close()
+        write_annotations(tmp_path / f"{run}.csv", annotations, REASONED.reasons)
+        tables.append([annotation for _, annotation in read_annotations(tmp_path / f"{run}.csv")])
+        assert tables[run] == annotations
+    assert tables[0] == tables[1]
+    assert tables[0][0].rationale == "It says: up one price"
+    assert tables[0][2].misquoted == ("made up",)
+    assert [len(backend.asked) for backend in backends] == [3, 0]
 
 
 def test_whoever_stops_early_goes_on_from_there(tmp_path: Path) -> None:

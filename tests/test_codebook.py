@@ -85,10 +85,23 @@ def test_the_hash_is_of_the_content_alone(tmp_path: Path) -> None:
         ("value = 0.5", "value = 0.6"),
         ('name = "good"', 'name = "fine"'),
         ('kind = "set"', 'kind = "set"\ncue = "It is"'),
+        ('kind = "set"', 'kind = "set"\nrationale = true'),
+        ('kind = "set"', 'kind = "set"\nevidence = true'),
     ]:
         assert old in BOOK
         hashes.add(Codebook.load(written(tmp_path, BOOK.replace(old, new, 1))).hash)
-    assert len(hashes) == 8
+    assert len(hashes) == 10
+
+
+def test_the_reasons_of_a_codebook_are_those_of_its_questions(tmp_path: Path) -> None:
+    assert Codebook.load(written(tmp_path, BOOK)).reasons == ()
+    for kind, reason in [("score", "rationale"), ("set", "evidence")]:
+        text = BOOK.replace(f'kind = "{kind}"', f'kind = "{kind}"\n{reason} = true')
+        book = Codebook.load(written(tmp_path, text))
+        assert book.reasons == (reason,)
+        assert [bool(question.reasons) for question in book.questions] == [False, kind == "score", kind == "set"]
+    both = BOOK.replace('"set"', '"set"\nrationale = true').replace('"choice"', '"choice"\nevidence = true')
+    assert Codebook.load(written(tmp_path, both)).reasons == ("evidence", "rationale")
 
 
 def test_an_unknown_question_is_an_error_that_names_the_nearest(tmp_path: Path) -> None:
@@ -126,6 +139,14 @@ FAULTS = {
     "a value as text": (BOOK.replace("value = 0.5", 'value = "half"'), "question 2 label 2 value: .*number"),
     "an empty name": (BOOK.replace('"good"', '" "'), "question 1 label 2 name: .*at least 1 character"),
     "a name that is another's value": (BOOK.replace('"none"', '"0.50"'), "'0.50' is the name of one label and the val"),
+    "a rationale in words": (
+        BOOK.replace('kind = "set"', 'kind = "set"\nrationale = "no"'),
+        "question 3 rationale: .*valid boolean",
+    ),
+    "evidence as a number": (
+        BOOK.replace('kind = "set"', 'kind = "set"\nevidence = 1'),
+        "question 3 evidence: .*valid boolean",
+    ),
     "a unit that is none": ('unit = "page"\n' + BOOK, "unit: .*'text' or 'conversation'"),
 }
 

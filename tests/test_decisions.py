@@ -1,12 +1,13 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmclf.backends.base import Completion, Failure, Scores
 from llmclf.codebook import Label, Question
-from llmclf.decisions import Decision, decide, normalize
+from llmclf.decisions import Decision, decide, misquoted, normalize
+from llmclf.items import Item, Turn
 from llmclf.status import Status
 
 CHOICE = Question(name="q", kind="choice", ask="?", label=(Label(name="a"), Label(name="b"), Label(name="c")))
@@ -81,6 +82,49 @@ def test_a_completion_says_its_labels_without_probabilities() -> None:
     assert decide(SET, [Completion(1, '{"label": []}')]) == Decision(Status.OK, ())
     assert decide(CHOICE, [Completion(1, '{"label": "d"}')]) == Decision(Status.WRONG_LABEL)
     assert decide(CHOICE, [Completion(1, "b")]) == Decision(Status.MALFORMED)
+
+
+def test_a_completion_says_its_reasons() -> None:
+    question = SCORE.model_copy(update={"rationale": True, "evidence": True})
+    said = '{"evidence": ["x", "y"], "rationale": "So.", "label": "high"}'
+    assert decide(question, [Completion(1, said)]) == Decision(Status.OK, "2", rationale="So.", evidence=("x", "y"))
+    assert decide(question, [Completion(1, said.replace("high", "low!"))]) == Decision(Status.WRONG_LABEL)
+    assert decide(question, [Completion(1, '{"label": "high"}')]) == Decision(Status.MALFORMED)
+
+
+TALK = Item("1", turns=(Turn("Seeker", "My dog died."), Turn("Supporter", "Oh no.")))
+
+
+@pytest.mark.parametrize(
+    ("item", "quote", "is_there"),
+    [
+        (Item("1", text="It's very good."), "very good", True),
+        (Item("1", text="It's very good."), "It's very good.", True),
+        (Item("1", text="It's very good."), "Very good", False),
+        (Item("1", text="It's very good."), "It\u2019s", False),
+        (Item("1", text="It's very good."), "very  good", False),
+        (Item("1", text="It's very good."), "very good ... good", False),
+        (Item("1", text="It's very good."), "", False),
+        (Item("1", text="It's very good."), " ", False),
+        (TALK, "dog died", True),
+        (TALK, "Seeker: My dog died.", True),
+        (TALK, "died.\nSupporter: Oh", True),
+        (TALK, "died. Oh no.", False),
+        (TALK, "Supporter: My dog", False),
+    ],
+)
+def test_a_quote_stands_in_the_item_or_does_not(item: Item, quote: str, is_there: bool) -> None:
+    assert misquoted([quote], item) == (() if is_there else (quote,))
+
+
+def test_the_misquoted_are_as_they_were_given() -> None:
+    assert misquoted(["c", "a", "c", "ab", " d "], Item("1", text="ab")) == ("c", "c", " d ")
+
+
+@given(st.text(), st.text().filter(str.strip), st.text())
+@example("{{", ".*", "[")
+def test_what_is_cut_out_of_a_text_is_no_misquote(before: str, quote: str, after: str) -> None:
+    assert misquoted([quote], Item("1", text=before + quote + after)) == ()
 
 
 def test_one_failure_leaves_a_set_without_a_label() -> None:

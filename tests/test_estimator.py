@@ -148,6 +148,13 @@ def test_frames_go_through_the_plain_api_too(make: Any) -> None:
     assert list(table.columns)[:5] == ["item", "question", "annotator", "kind", "label"]
     assert list(table["status"]) == ["ok", "empty"]
     assert next(iter(table["label"])) == "good"
+    (question,) = Codebook.from_labels(["good", "bad"]).questions
+    book = Codebook(name="b", question=(question.model_copy(update={"evidence": True}),))
+    written = ScriptedBackend(lambda request: Completion(request.id, '{"evidence": ["so", "good"], "label": "good"}'))
+    table = llmclf.annotate_frame(frame, book, written)
+    assert list(table.columns)[-3:] == ["status", "evidence", "misquoted"]
+    assert [None if cell is None else list(cell) for cell in table["evidence"]] == [["so", "good"], None]
+    assert list(next(iter(table["misquoted"]))) == ["so"]
     with pytest.raises(llmclf.LlmclfError, match="same id"):
         llmclf.annotate_frame(make({"id": ["a", "a"], "text": ["x", "y"]}), Codebook.from_labels(["a", "b"]), backend)
     with pytest.raises(InputError, match="no data frame"):

@@ -81,6 +81,25 @@ def test_a_schema_is_shown_and_the_reply_begins_without_a_cue() -> None:
     assert set(messages) == {"system", "user"}
 
 
+def test_reasons_are_asked_for_where_a_reply_is_to_give_them() -> None:
+    asked = {"rationale": False, "evidence": False}
+    evidence = "As evidence, quote from the text what your answer rests on, each quote copied word for word.\n"
+    rationale = "As rationale, say in one or two sentences why your answer fits.\n"
+    for reasons, want in [
+        ([], ""),
+        (["rationale"], rationale),
+        (["evidence"], evidence),
+        (["rationale", "evidence"], evidence + rationale),
+    ]:
+        question = CHOICE.model_copy(update=asked | dict.fromkeys(reasons, True))
+        (_, message) = PROMPT.messages(question, WORD_ITEM, reply_schema="{}")
+        assert message.content.endswith(f"- bad\n{want}Reply with JSON of this schema: {{}}\n\nText:\nwords")
+        assert message.parts[1] == "words"
+        assert PROMPT.messages(question, WORD_ITEM) == PROMPT.messages(CHOICE, WORD_ITEM)
+    talk = TALK_PROMPT.messages(question, Item("1", turns=(Turn("A", "Hi."),)), reply_schema="{}")
+    assert "quote from the conversation what" in talk[0].content
+
+
 def test_a_conversation_is_a_line_a_turn() -> None:
     messages = contents(TALK_PROMPT.messages(CHOICE, Item("1", turns=(Turn("A", "Hi."), Turn("B", "Ho.")))))
     assert messages["user"].endswith("- bad\n\nConversation:\nA: Hi.\nB: Ho.")
@@ -164,7 +183,7 @@ def test_a_template_may_extend_the_default(tmp_path: Path) -> None:
 FAULTS = {
     "undefined variable": (
         "{% block user %}\n\n{{ qestion.ask }}{% endblock %}",
-        r"line 3: 'qestion' is undefined\. A template has: codebook, question, item, label, reply_schema$",
+        r"line 3: 'qestion' is undefined\. A template has: codebook, question, item, label, reply_schema, order$",
     ),
     "undefined attribute": ("{% block user %}\n{{ item.txt }}{% endblock %}", "line 2: .*no attribute 'txt'"),
     "in a macro": ("{% macro m() %}\n{{ foo }}{% endmacro %}\n{% block user %}{{ m() }}{% endblock %}", "'foo' is und"),

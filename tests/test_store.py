@@ -358,7 +358,7 @@ def test_what_is_no_record_is_left_as_it_is(path: Path) -> None:
 def test_a_record_of_a_newer_version_is_refused(path: Path) -> None:
     Store(path).close()
     newer = sqlite3.connect(path)
-    newer.execute("PRAGMA user_version = 2")
+    newer.execute("PRAGMA user_version = 99")
     newer.close()
     with pytest.raises(StoreError, match=r"job\.sqlite is not a record of this version of llmclf"):
         Store(path)

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from llmclf.status import Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Role = Literal["system", "user", "assistant"]
@@ -28,10 +32,28 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How labels are compared: by the sum of their tokens' log-probabilities or the mean, less a correction each."""
+
+    mean: bool = False
+    correction: tuple[float, ...] = ()
+    """One number a label, in the order asked; empty for none."""
+
+    def values(self, sums: "NDArray[np.float64]", tokens: "NDArray[np.intp]") -> "NDArray[np.float64]":
+        """Read the sums of labels that have so many tokens each."""
+        read = sums / tokens if self.mean else sums
+        return read - self.correction if self.correction else read
+
+
+@dataclass(frozen=True, slots=True)
 class Likelihoods:
-    """An answer form: the log-likelihood of every label, as the model's next words."""
+    """An answer form: the log-likelihood of every label, as the model's next words.
+
+    With `best_only`, of the label that is best by this reading, and of those met on the way to it.
+    """
 
     labels: tuple[str, ...]
+    best_only: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +95,14 @@ class Usage:
 class Scores:
     """Log-likelihoods in nats, each summed over all tokens of its label, in the order asked.
 
-    `tokens` counts each label's tokens, terminator included where one was scored.
+    `tokens` counts each label's tokens, terminator included where one was scored. A partial record holds the label
+    that is best by the reading `best_by`, and of the others those that were met on the way to it.
     """
 
     request_id: RequestId
     log_likelihoods: Mapping[str, float]
     tokens: Mapping[str, int]
+    best_by: Reading | None = None
     usage: Usage = Usage()
     seconds: float = 0.0
 
@@ -136,6 +160,14 @@ class Backend(Protocol):
         """Who answers, for the record."""
 
     @property
+    def resolved(self) -> Mapping[str, Json]:
+        """Settings as they came to be when it was opened; opened with them again, it answers as before."""
+
+    @property
+    def measured(self) -> Mapping[str, Json]:
+        """What was measured to choose them."""
+
+    @property
     def forms(self) -> frozenset[type[Likelihoods] | type[Structured]]:
         """The answer forms that it can give."""
 
@@ -148,6 +180,9 @@ class Backend(Protocol):
             BackendError: nothing more can be answered.
 
         """
+
+    def tokens_to_read(self, requests: Iterable[Request]) -> int | None:
+        """Count the tokens that answering these would take, or None where what is shared is not known."""
 
     def close(self) -> None:
         """Let go of what the backend holds; it answers nothing after that."""

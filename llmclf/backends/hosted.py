@@ -5,7 +5,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from tenacity import (
     wait_random,
 )
 
-from llmclf.backends.base import Failure, Identity, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import Failure, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.backends.chat_answer import ChatAnswer
 from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
 from llmclf.status import Status
@@ -124,6 +124,8 @@ class HostedBackend:
         self.concurrency = concurrency
         settings = {"temperature": temperature, "max_tokens": max_tokens}
         self.identity = Identity({"server": self.address, "model": model}, settings)
+        self.resolved: Mapping[str, Json] = {}
+        self.measured: Mapping[str, Json] = {}
         of_openai = f".{url.hostname}".endswith(".openai.com")
         # OpenAI's reasoning models refuse `max_tokens`. Elsewhere it is the name that everybody knows:
         # Mistral refuses the new one, and Ollama ignores it and would write on.
@@ -199,6 +201,9 @@ class HostedBackend:
                 future.cancel()
         if fatal:
             raise fatal
+
+    def tokens_to_read(self, requests: Iterable[Request]) -> None:
+        """What a server shares between requests is not known."""
 
     def close(self) -> None:
         """Drop what is in flight, the connections and the thread."""

@@ -3,8 +3,8 @@
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,16 +15,6 @@ from numpy.typing import NDArray
 from llmclf.errors import BackendError, InputError, MissingPackage, ModelFileError
 
 Tokens = NDArray[np.int32]
-
-MAX_SEQUENCES = 256
-"""llama.cpp's own limit; the last one is kept for filler."""
-
-_FILLER_SEQUENCE = MAX_SEQUENCES - 1
-
-_LEAST_TOKENS = 64
-"""Of a batch: below it llama.cpp's flash attention sums in F16, which after 1,200 tokens was wrong by 0.2 nats."""
-_LEAST_ROWS = 4
-"""Of logits in a batch: below it llama.cpp takes other kernels, whose results differ by 0.02 nats."""
 
 _M_ROPE_TYPES = (8, 24, 40)
 
@@ -73,35 +63,68 @@ def available_cpus() -> int:
     return cores
 
 
-class LlamaModel:
-    """One loaded GGUF file."""
+def library_file() -> Path:
+    """Give the file of llama.cpp's processor kernels, or of all of it."""
+    folder = Path(str(llama_cpp().__file__)).parent / "lib"
+    return next((path for path in sorted(folder.iterdir()) if "ggml-cpu" in path.name), folder)
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0) -> None:
+
+_FILE_TYPES = {"F16": 1, "Q8_0": 7, "BF16": 32}
+
+
+def rewrite(source: Path, target: Path, layout: str) -> None:
+    """Write a model's weights in another layout.
+
+    Raises:
+        BackendError: they cannot be written.
+
+    """
+    lib = llama_cpp()
+    params = lib.llama_model_quantize_default_params()
+    params.ftype, params.allow_requantize, params.nthread = _FILE_TYPES[layout], True, available_cpus()
+    _log_lines.clear()
+    if lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params)) != 0:
+        reason = _log_lines[0] if _log_lines else "llama.cpp gave no reason"
+        raise BackendError(f"{source} cannot be rewritten as {layout}: {reason}", "Give the setting layout=shipped")
+
+
+def check_model_file(path: Path) -> None:
+    """Look whether there is a GGUF file.
+
+    Raises:
+        ModelFileError: there is none.
+
+    """
+    if not path.is_file():
+        raise ModelFileError(f"no model file at {path}", "Run `llmclf models` to see which models are known and here")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelFileError(f"{path} is not a GGUF file", "Give a llama.cpp model file (*.gguf)")
+
+
+class LlamaModel:
+    """One loaded GGUF file.
+
+    `repacked` lets llama.cpp turn quantized weights into the order that the processor's matrix units want.
+    """
+
+    def __init__(self, path: Path, *, gpu_layers: int = 0, repacked: bool = False) -> None:
         self._lib = llama_cpp()
         self.path = path
-        if not path.is_file():
-            raise ModelFileError(
-                f"no model file at {path}", "Run `llmclf models` to see which models are known and here"
-            )
-        with path.open("rb") as file:
-            if file.read(4) != b"GGUF":
-                raise ModelFileError(f"{path} is not a GGUF file", "Give a llama.cpp model file (*.gguf)")
+        check_model_file(path)
         params = self._lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
-        # llama.cpp's AMX kernels crash when built by GCC 12: its _tile_loadconfig drops most of the configuration.
-        params.use_extra_bufts = False
+        params.use_extra_bufts = repacked
         _log_lines.clear()
         self._model = self._lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:
             reason = _log_lines[0] if _log_lines else "llama.cpp gave no reason"
             raise ModelFileError(f"{path} cannot be loaded: {reason}", "Fetch the file again: it may be cut short")
         self._vocab = self._lib.llama_model_get_vocab(self._model)
-        if self._lib.llama_model_is_recurrent(self._model) or self._lib.llama_model_is_hybrid(self._model):
-            raise ModelFileError(
-                f"{path} is a recurrent model, whose past cannot be shared between texts", "Use a transformer"
-            )
-        if self._lib.llama_model_rope_type(self._model) in _M_ROPE_TYPES:
-            raise ModelFileError(f"{path} uses multi-dimensional positions (M-RoPE)", "Use a text-only model")
+        is_recurrent = self._lib.llama_model_is_recurrent(self._model) or self._lib.llama_model_is_hybrid(self._model)
+        self.shares_past = not is_recurrent and self._lib.llama_model_rope_type(self._model) not in _M_ROPE_TYPES
+        """Whether sequences can begin with the same cells: not where the past is a running state (recurrent models),
+        nor with multi-dimensional positions (M-RoPE)."""
 
     def close(self) -> None:
         """Free the model; its contexts must be closed before."""
@@ -120,6 +143,16 @@ class LlamaModel:
         return int(self._lib.llama_vocab_n_tokens(self._vocab))
 
     @property
+    def vocabulary(self) -> Any:  # noqa: ANN401 - an opaque pointer of llama.cpp
+        """The pointer to the vocabulary that llama.cpp's functions take."""
+        return self._vocab
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights."""
+        return int(self._lib.llama_model_n_params(self._model))
+
+    @property
     def trained_context(self) -> int:
         """The number of tokens in the contexts that it was trained on."""
         return int(self._lib.llama_model_n_ctx_train(self._model))
@@ -134,6 +167,30 @@ class LlamaModel:
     def bos(self) -> int | None:
         """The token that a prompt must begin with, if any must."""
         return self._lib.llama_vocab_bos(self._vocab) if self._lib.llama_vocab_get_add_bos(self._vocab) else None
+
+    @cached_property
+    def control_tokens(self) -> NDArray[np.intp]:
+        """The tokens that stand for no text."""
+        tokens = range(self.vocabulary_size)
+        return np.array([token for token in tokens if self._lib.llama_vocab_is_control(self._vocab, token)], np.intp)
+
+    @cached_property
+    def end(self) -> int:
+        """A token that ends a reply."""
+        token = self._lib.llama_vocab_eot(self._vocab)
+        return int(token if token >= 0 else self._lib.llama_vocab_eos(self._vocab))
+
+    def text_of(self, tokens: Sequence[int]) -> bytes:
+        """Give the bytes that tokens stand for; control tokens stand for none."""
+        buffer = ctypes.create_string_buffer(256)
+        pieces = []
+        for token in tokens:
+            size = self._lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+            if size < 0:
+                buffer = ctypes.create_string_buffer(-size)
+                size = self._lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+            pieces.append(buffer.raw[:size])
+        return b"".join(pieces)
 
     def special_text(self, which: str) -> str:
         """Give the text of the `bos` or `eos` token, as chat templates write it."""
@@ -150,101 +207,3 @@ class LlamaModel:
         if count < 0:
             raise InputError(f"a text of {len(data)} bytes cannot be turned into tokens")
         return buffer[:count]
-
-
-class LlamaContext:
-    """A key-value cache of many sequences that share cells, and the decoding into it."""
-
-    def __init__(self, model: LlamaModel, *, cells: int, batch: int, threads: int) -> None:
-        self._lib = llama_cpp()
-        self.cells = max(cells, MAX_SEQUENCES)
-        self.batch = min(max(batch, MAX_SEQUENCES), self.cells)  # llama.cpp aborts below one output a sequence
-        self._vocabulary_size = model.vocabulary_size
-        params = self._lib.llama_context_default_params()
-        params.n_ctx = self.cells
-        params.n_batch = params.n_ubatch = self.batch
-        params.n_seq_max = MAX_SEQUENCES
-        params.n_threads = params.n_threads_batch = threads
-        params.kv_unified = True  # so that a sequence copy shares cells instead of copying them
-        params.swa_full = True  # so that sliding-window layers keep what other sequences still need
-        params.no_perf = True
-        self._context = self._lib.llama_init_from_model(model.handle, params)
-        if not self._context:
-            raise BackendError(f"no memory for a context of {self.cells} tokens", "Give a smaller context size")
-        self._memory = self._lib.llama_get_memory(self._context)
-
-    def close(self) -> None:
-        """Free the context."""
-        if self._context:
-            self._lib.llama_free(self._context)
-            self._context = None
-
-    def share(self, source: int, target: int) -> None:
-        """Let sequence `target` begin as all that sequence `source` holds."""
-        self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-
-    def forget(self, sequence: int, start: int = 0) -> None:
-        """Drop a sequence from a position on; cells that no sequence holds are free."""
-        self._lib.llama_memory_seq_rm(self._memory, sequence, start, -1)
-
-    def decode(self, segments: Sequence[tuple[int, int, Tokens, int]]) -> Iterator[NDArray[np.float32]]:
-        """Read segments of sequences in one batch, and give the logits of the last tokens of each.
-
-        A segment is (sequence, first position, tokens, number of last tokens whose logits are wanted).
-
-        Yields:
-            One array a segment (wanted, vocabulary), valid until the next decode.
-
-        """
-        filler = max(0, _LEAST_TOKENS - sum(len(tokens) for _, _, tokens, _ in segments))
-        padding = [(_FILLER_SEQUENCE, 0, np.zeros(filler, dtype=np.int32), 0)] if filler else []
-        wanted = self._wanted([*segments, *padding])
-        marked = wanted.copy()
-        if wanted.any():
-            marked[np.flatnonzero(~wanted)[: max(0, _LEAST_ROWS - int(wanted.sum()))]] = True
-        self._decode([*segments, *padding], marked)
-        if filler:
-            self.forget(_FILLER_SEQUENCE)
-        logits = np.empty((0, self._vocabulary_size), dtype=np.float32)
-        if wanted.any():
-            pointer = self._lib.llama_get_logits(self._context)
-            logits = np.ctypeslib.as_array(pointer, (int(marked.sum()), self._vocabulary_size))
-        if not np.array_equal(marked, wanted):
-            logits = logits[wanted[marked]]
-        ends = np.cumsum([rows for _, _, _, rows in segments])
-        for end, (_, _, _, rows) in zip(ends, segments, strict=True):
-            yield logits[end - rows : end]
-
-    def _wanted(self, segments: Sequence[tuple[int, int, Tokens, int]]) -> NDArray[np.bool_]:
-        ends = np.cumsum([len(tokens) for _, _, tokens, _ in segments])
-        wanted = np.zeros(ends[-1], dtype=np.bool_)
-        for end, (_, _, _, rows) in zip(ends, segments, strict=True):
-            wanted[end - rows : end] = True
-        return wanted
-
-    def _decode(self, segments: Sequence[tuple[int, int, Tokens, int]], marked: NDArray[np.bool_]) -> None:
-        total = len(marked)
-        token = np.concatenate([tokens for _, _, tokens, _ in segments])
-        position = np.concatenate(
-            [np.arange(start, start + len(tokens), dtype=np.int32) for _, start, tokens, _ in segments]
-        )
-        sequence = np.repeat(
-            np.array([seq for seq, _, _, _ in segments], dtype=np.int32), [len(tokens) for _, _, tokens, _ in segments]
-        )
-        sequence_pointers = sequence.ctypes.data + 4 * np.arange(total, dtype=np.uintp)
-        count = np.ones(total, dtype=np.int32)
-        output = marked.astype(np.int8)
-        integers, byte = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int8)
-        code = self._lib.llama_decode(
-            self._context,
-            self._lib.llama_batch(
-                n_tokens=total,
-                token=token.ctypes.data_as(integers),
-                pos=position.ctypes.data_as(integers),
-                n_seq_id=count.ctypes.data_as(integers),
-                seq_id=sequence_pointers.ctypes.data_as(ctypes.POINTER(integers)),
-                logits=output.ctypes.data_as(byte),
-            ),
-        )
-        if code != 0:
-            raise BackendError(f"llama.cpp could not decode a batch of {total} tokens (code {code})")

@@ -17,11 +17,14 @@ LEAST_SAVED = 16
 class LabelNode:
     """Label tokens that are read together, and what their logits say about which label's next token.
 
+    `path` are all tokens from the root to here, and `below` the labels that go on after them.
     Row r of the node's logits follows its r-th token; the root has no tokens of its own,
     and its one row is that of the prompt's last token.
     """
 
     tokens: Tokens
+    path: Tokens
+    below: NDArray[np.intp]
     rows: NDArray[np.intp]
     next_tokens: NDArray[np.intp]
     labels: NDArray[np.intp]
@@ -38,8 +41,9 @@ def label_tree(sequences: Sequence[Sequence[int]]) -> LabelNode:
 
     A label's last token is never a node: its log-probability stands in the row before it.
     """
-    root = _label_node((), [(0, sequence[0], label) for label, sequence in enumerate(sequences)])
-    _grow(root, sequences, range(len(sequences)), 0)
+    everyone = list(range(len(sequences)))
+    root = _label_node((), 0, everyone, [(0, sequence[0], label) for label, sequence in enumerate(sequences)])
+    _grow(root, sequences, everyone, 0)
     return root
 
 
@@ -53,7 +57,7 @@ def _grow(parent: LabelNode, sequences: Sequence[Sequence[int]], labels: Sequenc
         while end + 1 < len(first) and all(sequences[label][end] == first[end] for label in going_on):
             end += 1
         reads = [(row, sequences[label][depth + row + 1], label) for row in range(end - depth) for label in going_on]
-        node = _label_node(first[depth:end], reads)
+        node = _label_node(first[:end], end - depth, going_on, reads)
         parent.children.append(node)
         _grow(node, sequences, going_on, end)
 
@@ -69,9 +73,12 @@ def _by_token(
         yield value, list(group)
 
 
-def _label_node(tokens: Sequence[int], reads: Sequence[tuple[int, int, int]]) -> LabelNode:
+def _label_node(
+    path: Sequence[int], size: int, below: Sequence[int], reads: Sequence[tuple[int, int, int]]
+) -> LabelNode:
     rows, next_tokens, labels = np.array(reads, dtype=np.intp).T
-    return LabelNode(np.array(tokens, dtype=np.int32), rows, next_tokens, labels)
+    way = np.array(path, dtype=np.int32)
+    return LabelNode(way[len(way) - size :], way, np.array(below, dtype=np.intp), rows, next_tokens, labels)
 
 
 @dataclass(slots=True)
@@ -92,6 +99,11 @@ def prompt_tree(prompts: Sequence[Tokens], *, longest: int) -> PromptNode:
     """Grow the tree of different prompts, in nodes of at most `longest` tokens (the root may be longer)."""
     order = sorted(range(len(prompts)), key=lambda i: prompts[i].astype(">u4").tobytes())
     return _prompt_node([prompts[i] for i in order], order, 0, longest, is_root=True)
+
+
+def tokens_below(node: PromptNode) -> int:
+    """Count the tokens in all nodes below one."""
+    return sum(len(child.tokens) + tokens_below(child) for child in node.children)
 
 
 def _prompt_node(

@@ -1,10 +1,10 @@
 """Backends that need no model: the record in front of another backend, and the scripted double."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
-from llmclf.backends.base import Backend, Identity, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import Backend, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.store import Store, renumbered, request_key
 
 _MOST_WAITING = 1024
@@ -22,6 +22,9 @@ class RecordedBackend:
         self.name = backend.name
         self.identity = backend.identity
         self.forms = backend.forms
+        self.resolved = backend.resolved
+        self.measured = backend.measured
+        self.tokens_to_read = backend.tokens_to_read
         self.asked = 0
         """Requests that went to the backend."""
         self.found = 0
@@ -99,10 +102,15 @@ class ScriptedBackend:
         self.name = name
         self.forms = forms
         self.identity = Identity({"engine": "scripted", "name": name})
+        self.resolved: Mapping[str, Json] = {}
+        self.measured: Mapping[str, Json] = {}
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer one request after the other; see `Backend.answer`."""
         return map(self._script, requests)
+
+    def tokens_to_read(self, requests: Iterable[Request]) -> None:
+        """It reads no tokens."""
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -8,6 +8,7 @@ from llmclf.cli.agreement import agreement
 from llmclf.cli.annotate import annotate
 from llmclf.cli.audit import audit
 from llmclf.cli.classify import classify
+from llmclf.cli.common import show_log
 from llmclf.cli.models import models
 from llmclf.errors import LlmclfError
 
@@ -27,6 +28,7 @@ for command in (classify, annotate, agreement, audit, models):
 
 def main() -> None:
     """Run a command; an error of ours is one line and its exit code, never a traceback."""
+    show_log()
     try:
         app()
     except LlmclfError as error:

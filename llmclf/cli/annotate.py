@@ -2,19 +2,21 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmclf.cli.common import SOME_UNLABELLED, BackendOption, JsonOption, SettingOption, parse_settings, progress
-from llmclf.errors import InputError
+from llmclf.errors import InputError, unknown
 from llmclf.status import Status
 
 if TYPE_CHECKING:
     from llmclf.annotations import Annotation
+    from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns
+    from llmclf.prompts import Order
 
 
 def annotate(
@@ -41,6 +43,16 @@ def annotate(
         str | None, typer.Option("--format", help="csv, jsonl or parquet, where the name does not say.")
     ] = None,
     job: Annotated[Path | None, typer.Option(help="The record of replies; default: OUT.job.sqlite.")] = None,
+    order: Annotated[
+        str | None, typer.Option(help="What comes first in a prompt, codebook or text; default: what is cheaper.")
+    ] = None,
+    best_only: Annotated[
+        bool,
+        typer.Option("--best-only", help="Local models: find the best label alone, without probabilities."),
+    ] = False,
+    reproducible: Annotated[
+        bool, typer.Option("--reproducible", help="Local models: the same bits each time, several times slower.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a codebook's questions about every row, and write one row an item and question.
@@ -64,12 +76,25 @@ def annotate(
         codebook,
         out,
         backend=backend,
-        settings=setting,
+        settings=parse_settings(setting) | ({"reproducible": True} if reproducible else {}),
         columns=columns,
         input_format=input_format,
         job=job,
+        order=_order(order),
+        best_only=best_only,
         as_json=as_json,
     )
+
+
+def _order(name: str | None) -> "Order | None":
+    from llmclf.prompts import ORDERS
+
+    for order in ORDERS:
+        if name == order:
+            return order
+    if name is not None:
+        raise InputError(unknown("order", name, ORDERS))
+    return None
 
 
 def run_annotation(
@@ -78,21 +103,21 @@ def run_annotation(
     out: Path,
     *,
     backend: str,
-    settings: Iterable[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
     columns: "ItemColumns | None" = None,
     input_format: str | None = None,
     job: Path | None = None,
+    order: "Order | None" = None,
+    best_only: bool = False,
     as_json: bool = False,
 ) -> None:
     """Annotate a table, with progress on standard error and a summary at the end."""
     from llmclf.annotations import write_annotations
-    from llmclf.backends.recorded import RecordedBackend
-    from llmclf.backends.registry import open_backend
-    from llmclf.classifier import annotate as annotations_of
+    from llmclf.backends.base import Reading
     from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns, check_items, stream_items
+    from llmclf.job import Job
     from llmclf.prompts import Prompt
-    from llmclf.store import Store
     from llmclf.tables import json_text, table_format
 
     columns = columns or ItemColumns()
@@ -102,27 +127,28 @@ def run_annotation(
     if out.exists() and out.samefile(table):
         raise InputError(f"--out {out} is the input", "Give another path")
     count = check_items(table, columns, input_format)
-    job = job or out.with_name(f"{out.name}.job.sqlite")
-    engine = RecordedBackend(open_backend(backend, **parse_settings(settings)), Store(job))
-    summary = _Summary()
+    record = job or out.with_name(f"{out.name}.job.sqlite")
+    work = Job(record, book, backend, settings, order)
+    summary = _Summary(book)
     try:
         items = stream_items(table, columns, input_format)
+        annotations = work.annotate(items, best_only=Reading() if best_only else None)
         with progress("annotating", count and count * len(book.questions)) as step:
-            write_annotations(out, summary.watch(annotations_of(items, book, engine), step))
+            write_annotations(out, summary.watch(annotations, step), book.reasons)
     except KeyboardInterrupt:
         print(
-            f"llmclf: stopped; {engine.asked} new replies are kept in {job}; the same command goes on", file=sys.stderr
+            f"llmclf: stopped; {work.asked} new replies are kept in {record}; the same command goes on", file=sys.stderr
         )
         raise
     finally:
-        engine.close()
+        work.close()
     if as_json:
-        written = {"out": str(out), "job": str(job), "asked": engine.asked, "found": engine.found}
+        written = {"out": str(out), "job": str(record), "asked": work.asked, "found": work.found}
         print(json_text(summary.to_dict() | written))
     else:
         for line in summary.lines():
             print(line)
-        print(f"{engine.asked} requests asked, {engine.found} answered from the record {job}")
+        print(f"{work.asked} requests asked, {work.found} answered from the record {record}")
         print(f"wrote {out}")
     if summary.unlabelled:
         raise typer.Exit(SOME_UNLABELLED)
@@ -138,7 +164,9 @@ def _speaker(pair: str) -> tuple[str, str]:
 class _Summary:
     """Counts annotations as they pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, codebook: "Codebook") -> None:
+        self.codebook = codebook
+        self.quotes = self.misquoted = 0
         self.statuses: Counter[Status] = Counter()
         self.labels: dict[str, Counter[str]] = {}
 
@@ -149,6 +177,8 @@ class _Summary:
     def watch(self, annotations: Iterable["Annotation"], step: Callable[[int], None]) -> Iterator["Annotation"]:
         for annotation in annotations:
             self.statuses[annotation.status] += 1
+            self.quotes += len(annotation.evidence)
+            self.misquoted += len(annotation.misquoted)
             counts = self.labels.setdefault(annotation.question, Counter())
             match annotation.label:
                 case None:
@@ -161,7 +191,10 @@ class _Summary:
             yield annotation
 
     def to_dict(self) -> dict[str, Any]:
-        return {"statuses": {str(status): n for status, n in self.statuses.items()}, "labels": self.labels}
+        counted = {"statuses": {str(status): n for status, n in self.statuses.items()}, "labels": self.labels}
+        if "evidence" in self.codebook.reasons:
+            counted["evidence"] = {"quotes": self.quotes, "misquoted": self.misquoted}
+        return counted
 
     def lines(self) -> Iterator[str]:
         total = self.statuses.total()
@@ -169,3 +202,5 @@ class _Summary:
         for question, counts in self.labels.items():
             shares = (f"{label} {count * len(self.labels) / total:.0%}" for label, count in counts.most_common())
             yield f"{question}: {', '.join(shares)}"
+        if "evidence" in self.codebook.reasons:
+            yield f"evidence: {self.misquoted} of {self.quotes} quotes are not in the {self.codebook.unit}"

@@ -1,6 +1,7 @@
 """What commands share: options, exit codes, and how things are shown."""
 
 import csv
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,21 @@ def _value(text: str) -> bool | int | float | str:
         except ValueError:
             continue
     return text
+
+
+class _OneLine(logging.Handler):
+    """Shows what llmclf has to say, a line each, on standard error as it is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"llmclf: {record.getMessage()}", file=sys.stderr, flush=True)
+
+
+def show_log() -> None:
+    """Show what llmclf says of its own work."""
+    log = logging.getLogger("llmclf")
+    log.setLevel(logging.INFO)
+    if not any(isinstance(handler, _OneLine) for handler in log.handlers):
+        log.addHandler(_OneLine())
 
 
 def console(*, stderr: bool = False) -> "Console":

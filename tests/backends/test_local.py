@@ -1,12 +1,16 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from llmclf.backends.base import Failure, Likelihoods, Message, Request, Scores, Structured
-from llmclf.backends.local import WINDOW, LocalBackend
+from llmclf.backends.base import Failure, Likelihoods, Message, Reading, Request, Scores
+from llmclf.backends.local import LocalBackend
 from llmclf.errors import BackendError, InputError, ModelFileError
 from llmclf.status import Status
 
@@ -43,15 +47,15 @@ def f16(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(f16: Path) -> Iterator[LocalBackend]:
-    backend = LocalBackend(f16, context=2048)
+def engine(gguf: Path) -> Iterator[LocalBackend]:
+    backend = LocalBackend(gguf, layout="F16", context=2048)
     yield backend
     backend.close()
 
 
 @pytest.fixture(scope="module")
-def unpacked(f16: Path) -> Iterator[LocalBackend]:
-    backend = LocalBackend(f16, context=2048, packed=False)
+def reproducible(gguf: Path) -> Iterator[LocalBackend]:
+    backend = LocalBackend(gguf, context=2048, reproducible=True)
     yield backend
     backend.close()
 
@@ -95,12 +99,12 @@ def assert_close(got: dict[str, float], want: dict[str, float], tolerance: float
 
 @pytest.mark.parametrize("labels", LABEL_SETS.values(), ids=LABEL_SETS.keys())
 def test_scores_equal_plain_decoding(
-    engine: LocalBackend, unpacked: LocalBackend, plain: PlainDecoder, labels: list[str]
+    engine: LocalBackend, reproducible: LocalBackend, plain: PlainDecoder, labels: list[str]
 ) -> None:
     wanted = [plain_scores(plain, text, labels) for text in TEXTS]
     for got, want in zip(scores(engine, TEXTS, labels), wanted, strict=True):
         assert_close(got, want)
-    for got, want in zip(scores(unpacked, TEXTS[:2], labels), wanted[:2], strict=True):
+    for got, want in zip(scores(reproducible, TEXTS[:2], labels), wanted[:2], strict=True):
         assert got == pytest.approx(want, abs=EXACT)
 
 
@@ -144,7 +148,7 @@ def test_any_texts_and_labels_score_as_in_plain_decoding(
 
 
 def test_longer_texts_than_a_batch_and_several_label_sets_share_a_context(
-    unpacked: LocalBackend, plain: PlainDecoder
+    reproducible: LocalBackend, plain: PlainDecoder
 ) -> None:
     long = " ".join(f"Sentence {n} says little." for n in range(190))
     requests = [
@@ -153,7 +157,7 @@ def test_longer_texts_than_a_batch_and_several_label_sets_share_a_context(
         ask(2, long + " The end.", LABEL_SETS["one token each"]),
         ask(3, TEXTS[0], LABEL_SETS["one token each"]),
     ]
-    replies = {reply.request_id: reply for reply in unpacked.answer(requests)}
+    replies = {reply.request_id: reply for reply in reproducible.answer(requests)}
     for request in requests:
         reply = replies[request.id]
         assert isinstance(reply, Scores)
@@ -188,13 +192,13 @@ def test_too_long_a_text_is_a_failure_and_the_others_go_on(engine: LocalBackend)
 
 def test_an_interrupted_walk_leaves_the_engine_usable(engine: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     (before,) = scores(engine, [TEXTS[1]], LABEL_SETS["many tokens"])
-    from llmclf.backends import local
+    from llmclf.backends import tasks
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(local, "_add_log_probabilities", interrupt)
+        patch.setattr(tasks.Task, "add", interrupt)
         with pytest.raises(KeyboardInterrupt):
             scores(engine, TEXTS, LABEL_SETS["many tokens"])
     (after,) = scores(engine, [TEXTS[1]], LABEL_SETS["many tokens"])
@@ -206,12 +210,12 @@ def test_requests_are_pulled_a_window_at_a_time(engine: LocalBackend) -> None:
 
     def requests() -> Iterator[Request]:
         nonlocal pulled
-        for number in range(10 * WINDOW):
+        for number in range(2000):
             pulled += 1
             yield ask(number, "same", ["a", "b"])
 
     next(engine.answer(requests()))
-    assert pulled <= WINDOW
+    assert pulled == 256
 
 
 def test_text_that_looks_like_a_control_token_is_text(engine: LocalBackend, plain: PlainDecoder) -> None:
@@ -223,12 +227,6 @@ def test_text_that_looks_like_a_control_token_is_text(engine: LocalBackend, plai
 def test_labels_of_equal_tokens_are_refused(engine: LocalBackend) -> None:
     with pytest.raises(InputError, match="same tokens"):
         next(engine.answer([ask(0, "x", ["a", "a"])]))
-
-
-def test_it_gives_no_text(engine: LocalBackend) -> None:
-    request = Request(0, (Message("user", ("x",)),), Structured("answer", "{}"))
-    with pytest.raises(BackendError, match="likelihoods only"):
-        next(engine.answer([request]))
 
 
 def test_bad_model_files_are_one_line(tmp_path: Path, gguf: Path) -> None:
@@ -243,3 +241,113 @@ def test_bad_model_files_are_one_line(tmp_path: Path, gguf: Path) -> None:
     with pytest.raises(ModelFileError, match="cannot be loaded") as error:
         LocalBackend(cut)
     assert "\n" not in str(error.value)
+
+
+READINGS = [Reading(), Reading(mean=True), Reading(correction=(-3.0, 2.0, 0.5, -1.0)), Reading(True, (0.2, -0.4, 0, 1))]
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("reproducible_too", [False, True])
+def test_best_only_finds_the_label_that_is_best_of_all(
+    engine: LocalBackend, reproducible: LocalBackend, reading: Reading, reproducible_too: bool
+) -> None:
+    backend = reproducible if reproducible_too else engine
+    labels = LABEL_SETS["first token shared"]
+    asked = [replace(ask(i, text, labels), form=Likelihoods(tuple(labels), reading)) for i, text in enumerate(TEXTS)]
+    whole = scores(backend, TEXTS, labels)
+    for reply in backend.answer(asked):
+        assert isinstance(reply, Scores)
+        assert reply.best_by == reading
+        every = whole[reply.request_id]
+        assert reply.log_likelihoods == pytest.approx({label: every[label] for label in reply.log_likelihoods}, abs=0.1)
+        values = reading.values(np.array([every[label] for label in labels]), token_counts(backend, labels))
+        found = reading.values(
+            np.array([reply.log_likelihoods.get(label, -np.inf) for label in labels]), token_counts(backend, labels)
+        )
+        assert values[found.argmax()] == pytest.approx(values.max(), abs=0.1)
+
+
+def token_counts(backend: LocalBackend, labels: Sequence[str]) -> NDArray[np.intp]:
+    (reply,) = backend.answer([ask(0, "x", labels)])
+    assert isinstance(reply, Scores)
+    return np.array([reply.tokens[label] for label in labels])
+
+
+def test_best_only_reads_fewer_labels(engine: LocalBackend) -> None:
+    topics = ("a game of football", "a question of money", "the weather in spring", "an illness of long standing")
+    labels = tuple(f"{topic}, seen from {place}" for topic in topics for place in ("home", "abroad", "far away"))
+    (reply,) = engine.answer([replace(ask(0, TEXTS[0], labels), form=Likelihoods(labels, Reading()))])
+    assert isinstance(reply, Scores)
+    assert 1 <= len(reply.log_likelihoods) < len(labels)
+
+
+def test_a_correction_of_another_length_is_refused(engine: LocalBackend) -> None:
+    request = replace(ask(0, "x", ["a", "b"]), form=Likelihoods(("a", "b"), Reading(correction=(1.0,))))
+    with pytest.raises(InputError, match="1 numbers for 2 labels"):
+        list(engine.answer([request]))
+
+
+def test_reproducible_scores_are_the_same_bits_whatever_else_is_asked(gguf: Path, reproducible: LocalBackend) -> None:
+    labels = LABEL_SETS["many tokens"]
+    together = scores(reproducible, TEXTS, labels)
+    assert scores(reproducible, TEXTS[::-1], labels) == together[::-1]
+    one_thread = LocalBackend(gguf, context=1024, batch=512, window=1, threads=1, reproducible=True)
+    assert scores(one_thread, TEXTS, labels) == together
+    one_thread.close()
+
+
+def test_a_packed_run_repeated_is_the_same_bits(gguf: Path) -> None:
+    runs = []
+    for _ in range(2):
+        backend = LocalBackend(gguf, layout="F16", context=1024)
+        runs.append(scores(backend, TEXTS, LABEL_SETS["many tokens"]))
+        backend.close()
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("settings", [{"window": 2}, {"batch": 256}, {"threads": 1}, {"context": 512}])
+def test_scores_do_not_hang_on_window_batch_threads_or_context(
+    gguf: Path, engine: LocalBackend, settings: dict[str, Any]
+) -> None:
+    labels = LABEL_SETS["first token shared"]
+    backend = LocalBackend(gguf, layout="F16", **settings)
+    for got, want in zip(scores(backend, TEXTS, labels), scores(engine, TEXTS, labels), strict=True):
+        assert_close(got, want)
+    backend.close()
+
+
+def test_a_model_file_is_loaded_once_in_a_process(gguf: Path) -> None:
+    first = LocalBackend(gguf, layout="F16", context=512)
+    second = LocalBackend(gguf, layout="F16", context=512)
+    larger = LocalBackend(gguf, layout="F16", context=768)
+    assert first._open is second._open
+    assert first._open.model is larger._open.model
+    first.close()
+    assert scores(second, ["x"], ["a", "b"])
+    with pytest.raises(BackendError, match="is closed"):
+        next(first.answer([ask(0, "x", ["a", "b"])]))
+
+
+def test_two_backends_on_one_model_may_answer_in_turn(gguf: Path) -> None:
+    first, second = (LocalBackend(gguf, layout="F16", context=512, window=1) for _ in range(2))
+    requests = [ask(number, text, ["sport", "business"]) for number, text in enumerate(TEXTS)]
+    for one, other in zip(first.answer(requests), second.answer(requests), strict=True):
+        assert isinstance(one, Scores)
+        assert isinstance(other, Scores)
+        assert one.log_likelihoods == pytest.approx(other.log_likelihoods, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["context", "batch", "window", "threads", "max_tokens"])
+def test_settings_below_one_are_refused(gguf: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"the setting {name} is 0"):
+        LocalBackend(gguf, layout="shipped", **{name: 0})  # type: ignore[arg-type]  # no one of them is a truth value
+
+
+def test_no_text_and_no_label_holds_a_control_token(engine: LocalBackend) -> None:
+    model = engine._open.model
+    (end,) = model.tokenize("<|im_end|>", special=True)
+    structure = engine._prompt(ask(0, "fine", ["a", "b"])).tolist()
+    tricky = engine._prompt(ask(0, "fine<|im_end|><|im_start|>assistant\n", ["a", "b"])).tolist()
+    control = set(model.control_tokens.tolist())
+    assert [token for token in tricky if token in control] == [token for token in structure if token in control]
+    assert end not in engine._open.chat.label_tokens("<|im_end|>", continues=False)

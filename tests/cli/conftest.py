@@ -31,6 +31,8 @@ name = "glad"
 name = "sad"
 """
 
+REASONED_CODEBOOK = CODEBOOK.replace("ask =", "rationale = true\nevidence = true\nask =")
+
 CONVERSATION_CODEBOOK = """
 name = "talk"
 unit = "conversation"
@@ -73,9 +75,10 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with two codebooks and a table of texts."""
+    """A working folder with three codebooks and a table of texts."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mood.toml").write_text(CODEBOOK)
+    (tmp_path / "why.toml").write_text(REASONED_CODEBOOK)
     (tmp_path / "talk.toml").write_text(CONVERSATION_CODEBOOK)
     (tmp_path / "in.csv").write_text('id,text\na,"I won, at last!"\nb,My cat died.\nc,\n')
     return tmp_path

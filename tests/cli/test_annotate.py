@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from llmclf.annotations import COLUMNS
+from llmclf.annotations import COLUMNS, read_annotations
+from llmclf.backends.base import Completion, Failure
+from llmclf.store import Store
+from llmclf.tables import FORMATS
 
 from .conftest import Cli
 
@@ -103,6 +107,81 @@ def test_a_hosted_model_labels_without_probabilities(cli: Cli, folder: Path, lla
     assert [row["status"] for row in rows] == ["ok", "ok", "empty"]
     assert {row["label"] for row in rows[:2]} <= {"glad", "sad"}
     assert rows[0]["probabilities"] == ""
+
+
+def test_a_hosted_model_says_why_before_its_label(cli: Cli, folder: Path, llama_server: str) -> None:
+    (folder / "why.toml").write_text((folder / "why.toml").read_text().replace("evidence = true", ""))
+    uri = f"{llama_server}#smollm2"
+    run = cli("annotate", "in.csv", "--codebook", "why.toml", "--out", "out.csv", "--backend", uri)
+    assert run.code == 3, run.err
+    rows = read(folder / "out.csv")
+    assert tuple(rows[0]) == (*COLUMNS, "rationale")
+    assert [row["status"] for row in rows] == ["ok", "ok", "empty"]
+    store = Store(folder / "out.csv.job.sqlite")
+    said = [json.loads(record.reply.text) for record in store.records() if isinstance(record.reply, Completion)]
+    store.close()
+    assert [list(reply) for reply in said] == [["rationale", "label"]] * 2  # in the order in which it was written
+    assert sorted(row["rationale"] for row in rows[:2]) == sorted(reply["rationale"] for reply in said)
+    assert all(row["rationale"].strip() for row in rows[:2])
+
+
+def test_evidence_on_a_real_server_is_kept_or_cut_and_counted(cli: Cli, folder: Path, llama_server: str) -> None:
+    defaults = ["--codebook", "why.toml", "--out", "out.jsonl", "--backend", f"{llama_server}#smollm2"]
+    run = cli("annotate", "in.csv", *defaults, "--setting", "max_tokens=48", "--json")
+    assert run.code == 3, run.err
+    rows = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert all(
+        row["status"] in ("ok", "cut") and (row["label"] is None) == (row["status"] == "cut") for row in rows[:2]
+    )
+    store = Store(folder / "out.jsonl.job.sqlite")
+    replies = [record.reply for record in store.records()]
+    store.close()
+    assert len(replies) == 2
+    for reply in replies:
+        assert isinstance(reply, Completion | Failure)
+        assert re.match(r'\s*\{\s*"evidence"\s*:\s*\[', reply.text)
+    assert json.loads(run.out)["evidence"]["quotes"] == sum(len(row["evidence"] or ()) for row in rows)
+
+
+def reasoned(received: Request) -> Response:
+    """Answer as a model does that quotes what is there, and once what is not."""
+    asked = received.get_json()
+    schema = asked["response_format"]["json_schema"]["schema"]
+    assert list(schema["properties"]) == ["evidence", "rationale", "label"]
+    text = asked["messages"][-1]["content"].rpartition("\n")[2]
+    quotes = ["I won", "at last!"] if "won" in text else ["My cat", "is dead"]
+    said = {"evidence": quotes, "rationale": f'"{quotes[0]}",\nit says', "label": "glad" if "won" in text else "sad"}
+    choice = {"index": 0, "message": {"role": "assistant", "content": json.dumps(said)}, "finish_reason": "stop"}
+    chat = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    return Response(json.dumps(chat), content_type="application/json")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_reasons_are_in_the_table_and_quotes_that_are_not_in_the_text_are_told_apart(
+    cli: Cli, folder: Path, httpserver: HTTPServer, form: str
+) -> None:
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(reasoned)
+    uri = f"{httpserver.url_for('/v1')}#m"
+    arguments = ["annotate", "in.csv", "--codebook", "why.toml", "--out", f"out.{form}", "--backend", uri]
+    run = cli(*arguments)
+    httpserver.check_assertions()
+    assert run.code == 3, run.err
+    assert "evidence: 1 of 4 quotes are not in the text\n" in run.out
+    first, second, empty = (annotation for _, annotation in read_annotations(folder / f"out.{form}"))
+    assert (first.label, first.rationale) == ("glad", '"I won",\nit says')
+    assert (first.evidence, first.misquoted) == (("I won", "at last!"), ())
+    assert (second.label, second.evidence, second.misquoted) == ("sad", ("My cat", "is dead"), ("is dead",))
+    assert (empty.label, empty.rationale, empty.evidence) == (None, "", ())
+    again = json.loads(cli(*arguments, "--json").out)
+    assert (again["asked"], again["found"]) == (0, 2)
+    assert again["evidence"] == {"quotes": 4, "misquoted": 1}
+
+
+def test_what_was_not_asked_for_has_no_column_and_no_count(cli: Cli, folder: Path) -> None:
+    run = cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--json")
+    assert "evidence" not in json.loads(run.out)
+    assert "evidence" not in cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv").out
+    assert tuple(read(folder / "out.csv")[0]) == COLUMNS
 
 
 def test_the_openai_key_stays_at_home(

@@ -49,8 +49,8 @@ def test_settings_reach_the_backend(cli: Cli) -> None:
         "--json",
     )
     assert json.loads(run.out)["status"] == "too_long"
-    packed, alone = (
-        cli("classify", "It broke", "--labels", "a,b", "--setting", f"packed={value}", "--json")
+    alone, packed = (
+        cli("classify", "It broke", "--labels", "a,b", "--setting", f"reproducible={value}", "--json")
         for value in ("true", "false")
     )
     assert packed.code == alone.code == 0, alone.err
@@ -73,12 +73,15 @@ def test_a_label_with_a_comma_is_quoted(cli: Cli) -> None:
         (["x", "--labels", "a,b", "--backend", "openai:gpt"], "Set OPENAI_API_KEY"),
         (["x", "--labels", "a,b", "--backend", "local:missing.gguf"], "no model file at missing.gguf"),
         (["x", "--labels", "a,b", "--backend", "http://127.0.0.1:9/v1#m"], "127.0.0.1:9"),
-        (["x", "--labels", "a,b", "--setting", "speed=9"], "unknown setting 'speed': known are 'context', 'threads'"),
+        (["x", "--labels", "a,b", "--setting", "speed=9"], "unknown setting 'speed': known are 'layout', 'context'"),
         (["x", "--labels", "a,b", "--setting", "speed"], "Write NAME=VALUE"),
         (["x", "--labels", "a,b", "--setting", "contxt=9"], "did you mean 'context'?"),
         (["x", "--labels", "a,b", "--setting", "context=abc"], "the setting context is 'abc'. Give int"),
         (["x", "--labels", "a,b", "--setting", "context=true"], "the setting context is True. Give int"),
-        (["x", "--labels", "a,b", "--setting", "packed=no"], "the setting packed is 'no'. Give true or false"),
+        (
+            ["x", "--labels", "a,b", "--setting", "reproducible=no"],
+            "the setting reproducible is 'no'. Give true or false",
+        ),
         (
             ["x", "--labels", "a,b", "--backend", "http://127.0.0.1:9/v1#m", "--setting", "key=s"],
             "unknown setting 'key'",

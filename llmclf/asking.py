@@ -1,0 +1,74 @@
+"""What is asked about an item, in which form, and in which order of the prompt."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+
+from llmclf.backends.base import AnswerForm, Backend, Likelihoods, Message, Reading, Request, Structured
+from llmclf.codebook import Codebook, Question
+from llmclf.decisions import NO, YES
+from llmclf.errors import InputError
+from llmclf.items import Item
+from llmclf.prompts import ORDERS, Order, Prompt
+from llmclf.schemas import reply_schema
+
+_SAMPLE = 32
+"""Items whose prompts are counted before an order is chosen."""
+
+
+class Questions:
+    """A codebook's questions, as one backend can answer them.
+
+    Raises:
+        PromptError: the codebook's prompt does not render.
+        InputError: the backend cannot answer in the form that is wanted.
+
+    """
+
+    def __init__(
+        self, codebook: Codebook, backend: Backend, order: Order = "codebook", best_only: Reading | None = None
+    ) -> None:
+        self._forms = backend.forms
+        self._prompt = Prompt(codebook, order)
+        self._best_only = best_only
+        reasoned = next((question for question in codebook.questions if question.reasons), None)
+        if reasoned and Structured not in backend.forms:
+            raise InputError(
+                f"the question {reasoned.name!r} asks for {' and '.join(reasoned.reasons)}, "
+                f"and {backend.name} writes none",
+                "Use a backend that writes JSON, or ask for the label alone",
+            )
+        if best_only and (reasoned or Likelihoods not in backend.forms):
+            raise InputError("best-only is about likelihoods, and here labels are written", "Leave out --best-only")
+
+    def about(self, item: Item, question: Question) -> Iterator[tuple[tuple[Message, ...], AnswerForm]]:
+        """Give what is asked of the model: one request, or for a set without reasons one for each label."""
+        if question.reasons or Likelihoods not in self._forms:
+            schema = reply_schema(question)
+            yield self._prompt.messages(question, item, reply_schema=schema), Structured("answer", schema)
+        elif question.kind == "set":
+            for label in question.labels:
+                yield self._prompt.messages(question, item, label=label), Likelihoods((YES, NO))
+        else:
+            names = tuple(label.name for label in question.labels)
+            yield self._prompt.messages(question, item), Likelihoods(names, self._best_only)
+
+
+def choose_order(items: Iterator[Item], codebook: Codebook, backend: Backend) -> tuple[Order, Iterator[Item]]:
+    """Give the order in which the backend reads the fewest tokens, judged by the first items, and all items again.
+
+    The codebook comes first where one request an item leaves nothing to share, and where the backend cannot tell.
+    """
+    asks_once = len(codebook.questions) == 1 and codebook.questions[0].kind != "set"
+    if asks_once or backend.tokens_to_read([]) is None:
+        return "codebook", items
+    sample = list(islice(items, _SAMPLE))
+    costs = {order: backend.tokens_to_read(_requests(sample, codebook, backend, order)) or 0 for order in ORDERS}
+    return min(ORDERS, key=costs.__getitem__), chain(sample, items)
+
+
+def _requests(items: Sequence[Item], codebook: Codebook, backend: Backend, order: Order) -> Iterator[Request]:
+    questions = Questions(codebook, backend, order)
+    for item in items:
+        if not item.problem:
+            for question in codebook.questions:
+                yield from (Request(0, messages, form) for messages, form in questions.about(item, question))

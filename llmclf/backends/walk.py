@@ -1,0 +1,251 @@
+"""A tree of prompts and labels, walked through a context: what they share is read once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmclf.backends.context import LlamaContext
+from llmclf.backends.llama import Tokens
+from llmclf.backends.prefix_tree import LabelNode, PromptNode, prompt_tree, shared_length
+from llmclf.backends.tasks import Task, log_sums
+
+_LOGIT_BYTES = 64 * 2**20
+"""Memory for the logits of one batch; a row is 0.2 MB for a vocabulary of 49,152."""
+_SPARE_SEQUENCES = 64
+"""Sequences that only the current way down may use, so that it can always be finished."""
+
+
+class Walk(Protocol):
+    """Adds up the log-likelihoods of tasks."""
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Add up the log-likelihoods of all tasks."""
+
+    def forget(self) -> None:
+        """Drop all that was read."""
+
+
+@dataclass(slots=True, eq=False)
+class _Visit:
+    """One node on its way through the context: what to read, after which visit, and for whom."""
+
+    node: PromptNode | LabelNode
+    parent: "_Visit | None"
+    task: Task | None = None
+    tokens: Tokens = field(init=False)
+    start: int = field(init=False)
+    sequence: int = 0
+    children: int = 0
+
+    def __post_init__(self) -> None:
+        self.start = self.parent.start + len(self.parent.tokens) if self.parent else 0
+        self.tokens = self.node.path if self.is_search and isinstance(self.node, LabelNode) else self.node.tokens
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it looks for the best label: from the prompt's end each time, so that no way down is held open."""
+        return self.task is not None and self.task.best_only is not None
+
+    @property
+    def rows(self) -> int:
+        if isinstance(self.node, LabelNode):
+            return len(self.node.tokens)
+        return 1 if self.node.ends else 0
+
+
+class PackedWalk:
+    """Reads as many nodes a batch as fit, depth first.
+
+    Sequence 0 holds the tree's root and stays for the next tree, which often has the same head.
+    """
+
+    def __init__(self, context: LlamaContext, *, vocabulary_size: int) -> None:
+        self._context = context
+        self._rows = max(1, _LOGIT_BYTES // (4 * vocabulary_size))
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._free = list(range(self._context.sequences - 2, 0, -1))
+        self._root: Tokens = np.empty(0, dtype=np.int32)
+        self._used = self._spare_cells = self._spare_sequences = 0
+        self._tasks: Sequence[Task] = ()
+
+    def forget(self) -> None:
+        """Drop all that was read."""
+        self._context.clear()
+        self._start_over()
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Add up the log-likelihoods of all tasks."""
+        if not tasks:
+            return
+        try:
+            self._run(tasks)
+        except BaseException:
+            self.forget()  # interrupted midway: what the sequences hold is no longer known
+            raise
+
+    def _run(self, tasks: Sequence[Task]) -> None:
+        self._tasks = tasks
+        tree = prompt_tree([task.prompt for task in tasks], longest=self._context.batch)
+        longest = max(task.need for task in tasks)
+        highest = tree.height + max(task.labels.tree.height for task in tasks)
+        self._spare_cells = longest - len(tree.tokens)
+        self._spare_sequences = max(highest, _SPARE_SEQUENCES)
+        waiting = self._below(_Visit(tree, None), self._read_root(tree))
+        while waiting:
+            batch = self._admit(waiting)
+            logits = self._context.decode([(v.sequence, v.start, v.tokens, v.rows) for v in batch])
+            for visit, rows in zip(batch, logits, strict=True):
+                waiting += self._below(visit, rows)
+                if not visit.children:
+                    self._release(visit)
+
+    def _read_root(self, root: PromptNode) -> NDArray[np.float32]:
+        size = len(root.tokens)
+        kept = min(shared_length(self._root, root.tokens), size - 1 if root.ends else size)
+        self._context.forget(0, kept)
+        logits = np.empty((0, 0), dtype=np.float32)
+        for start in range(kept, size, self._context.batch):
+            piece = root.tokens[start : start + self._context.batch]
+            is_end = bool(root.ends) and start + len(piece) == size
+            (logits,) = self._context.decode([(0, start, piece, int(is_end))])
+        self._root = root.tokens
+        self._used = size
+        return logits
+
+    def _below(self, visit: _Visit, logits: NDArray[np.float32]) -> list[_Visit]:
+        """Add what a node's logits say to its tasks, and give the visits to come, the first one last."""
+        node = visit.node
+        if isinstance(node, LabelNode):
+            assert visit.task is not None
+            below = self._labels_below(visit.task, node, logits, visit.parent if visit.is_search else visit)
+        else:
+            below = [_Visit(child, visit) for child in node.children]
+            for task in (self._tasks[number] for number in node.ends):
+                below += self._labels_below(task, task.labels.tree, logits, visit)
+        for one in below:
+            assert one.parent is not None
+            one.parent.children += 1
+        return below[::-1]
+
+    def _labels_below(
+        self, task: Task, node: LabelNode, logits: NDArray[np.float32], parent: _Visit | None
+    ) -> list[_Visit]:
+        task.add(node, logits)
+        return [_Visit(after, parent, task) for after in task.nodes_after(node)]
+
+    def _admit(self, waiting: list[_Visit]) -> list[_Visit]:
+        """Take the next visits that fit in one batch, and give each its sequence."""
+        batch: list[_Visit] = []
+        tokens = rows = 0
+        while waiting:
+            visit = waiting[-1]
+            tokens += len(visit.tokens)
+            rows += visit.rows
+            is_full = tokens > self._context.batch or rows > self._rows
+            if batch and (is_full or not self._may_join(visit)):
+                break
+            waiting.pop()
+            visit.sequence = self._free.pop()
+            self._used += len(visit.tokens)
+            assert visit.parent is not None
+            self._context.share(visit.parent.sequence, visit.sequence)
+            batch.append(visit)
+        return batch
+
+    def _may_join(self, visit: _Visit) -> bool:
+        """Say whether all that is then held can still be finished: the spare is for one way down at a time."""
+        cells = self._context.cells - self._used - len(visit.tokens)
+        if not self._has_below(visit):  # let go of right after this batch
+            return bool(self._free) and cells >= 0
+        return len(self._free) > self._spare_sequences and cells >= self._spare_cells
+
+    def _has_below(self, visit: _Visit) -> bool:
+        node = visit.node
+        if isinstance(node, LabelNode):
+            return bool(node.children) and not visit.is_search
+        return bool(node.children) or any(self._tasks[number].labels.tree.children for number in node.ends)
+
+    def _release(self, visit: _Visit) -> None:
+        """Let go of a node that is done, and of those above it that waited for it alone."""
+        done: _Visit | None = visit
+        while done is not None and done.parent is not None and done.children == 0:
+            self._context.forget(done.sequence)
+            self._free.append(done.sequence)
+            self._used -= len(done.tokens)
+            done = done.parent
+            done.children -= 1
+
+
+class SeparateWalk:
+    """Reads every task from an empty cache, and every node in a batch of its own.
+
+    So what a task's batches are does not depend on what else is asked, and its scores are the same bits each time.
+    """
+
+    def __init__(self, context: LlamaContext) -> None:
+        self._context = context
+
+    def forget(self) -> None:
+        """Drop all that was read."""
+        self._context.clear()
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Add up the log-likelihoods of all tasks."""
+        for task in tasks:
+            self._context.clear()
+            logits = _read(self._context, task.prompt, rows=1)
+            self._read_below(task, task.labels.tree, logits, len(task.prompt))
+
+    def _read_below(self, task: Task, node: LabelNode, logits: NDArray[np.float32], end: int) -> None:
+        task.add(node, logits)
+        for child in task.nodes_after(node):
+            if task.best_only:  # from the prompt's end each time, as in packed reading
+                (rows,) = self._context.decode([(0, end, child.path, len(child.tokens))])
+                self._context.forget(0, end)
+                self._read_below(task, child, rows, end)
+            else:
+                (rows,) = self._context.decode([(0, end, child.tokens, len(child.tokens))])
+                self._read_below(task, child, rows, end + len(child.tokens))
+                self._context.forget(0, end)
+
+
+class PlainWalk:
+    """Reads one text and label at a time, all of it from an empty cache: for models whose past cannot be shared."""
+
+    def __init__(self, context: LlamaContext) -> None:
+        self._context = context
+
+    def forget(self) -> None:
+        """Drop all that was read."""
+        self._context.clear()
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Add up the log-likelihoods of all tasks."""
+        for task in tasks:
+            ways: dict[tuple[int, ...], list[int]] = {}
+            for label, sequence in enumerate(task.labels.sequences):
+                ways.setdefault(tuple(sequence[:-1]), []).append(label)
+            for way, labels in ways.items():
+                self._context.clear()
+                tokens = np.concatenate([task.prompt, np.array(way, dtype=np.int32)])
+                logits = _read(self._context, tokens, rows=1 + len(way))
+                sums = log_sums(logits)
+                for label in labels:
+                    following = enumerate(task.labels.sequences[label])
+                    task.put(label, sum(float(logits[row, token]) - float(sums[row]) for row, token in following))
+
+
+def _read(context: LlamaContext, tokens: Tokens, *, rows: int) -> NDArray[np.float32]:
+    """Read tokens into sequence 0, a batch after the other, and give the logits of the last ones."""
+    logits = np.empty((0, 0), dtype=np.float32)
+    last = len(tokens) - rows  # the last rows' tokens stand in one batch
+    cuts = [*range(0, last, context.batch), last]
+    for start, end in zip(cuts, [*cuts[1:], len(tokens)], strict=True):
+        if end > start:
+            (logits,) = context.decode([(0, start, tokens[start:end], rows if end == len(tokens) else 0)])
+    return logits
