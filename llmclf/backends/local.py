@@ -67,7 +67,7 @@ class LocalBackend:
         *,
         layout: str | None = None,
         context: int = 8192,
-        batch: int = 1024,
+        batch: int = 384,
         window: int = 256,
         threads: int | None = None,
         gpu_layers: int = 0,

@@ -121,7 +121,7 @@ class Writer:
             (line.sequence, line.position, line.unread[:size], int(size == len(line.unread))) for line, size in read
         ]
         done = []
-        for (line, size), logits in zip(read, self._context.decode(segments), strict=True):
+        for (line, size), logits in zip(read, self._context.decode(segments, exact=False), strict=True):
             line.position += size
             line.unread = line.unread[size:]
             if len(logits) and self._write(line, logits[0]):
