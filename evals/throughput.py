@@ -29,9 +29,10 @@ from llmclf.errors import LlmclfError
 _MEMORY: Final = "memory"
 MODELS: Final = ("smollm2", "gemma")
 _NOTE = """\
-x: llmclf in the layout it chose, over the peer with the file as shipped, then over the peer with the file in that
-layout. read, written: tokens a unit that the model read and wrote. right: the share of people's labels. MB: the
-largest resident size, with a server's. waits: how threads wait for each other, for a peer whichever is faster."""
+shipped: units a second with the file as shipped. same: in the layout that llmclf chose. x: llmclf in that layout over
+the peer. read, wrote: tokens a unit that the model read and wrote. right: the share of people's labels. bad: invalid
+answers. MB: the largest resident size, with a server's. waits: how threads wait for each other, for a peer whichever
+is faster."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,7 +101,7 @@ def _measure(path: Path, works: Sequence[Work], headlines: Work, options: argpar
         for line in (*problem_lines(found, work), ceiling_line(found, work)):
             terminal.print(line, markup=False, highlight=False)
     if _MEMORY in options.only:
-        counts = (200, 1000) if options.quick else (1000, 10_000)
+        counts = (200, 1000) if options.quick else (1000, 4000)
         memory = list(throughput_memory.measure(path, Path(ceilings[CHOSEN].path), headlines, counts))
         found = Found(found.model, ceilings, found.rows, memory)
         terminal.print(memory_table(found))

@@ -51,6 +51,9 @@ class Ceiling:
     frame: Frame | None
     """None if the model has no chat template."""
     tokens_per_second: float
+    """The logits of each prompt's last token only."""
+    tokens_per_second_with_logits: float
+    """The logits of every token."""
     matrix_parameters: int
     """Weights that each token is multiplied with."""
     matmul_gflops: float
@@ -67,6 +70,11 @@ class Ceiling:
         """Give the texts/s that the prefill speed allows; inside labels it looks only where there are many."""
         need = self.needs[work]
         return self.tokens_per_second / (need.text + need.tail + (need.nodes if work == MANY_LABELS else 0))
+
+    def rate_with_logits(self, work: str) -> float:
+        """Give the texts/s that are left when every token inside a label costs its logits, too."""
+        of_nodes = self.needs[work].nodes * (1 / self.tokens_per_second_with_logits - 1 / self.tokens_per_second)
+        return 1 / (1 / self.rate(work) + of_nodes)
 
     @property
     def prefill_gflops(self) -> float:

@@ -92,9 +92,9 @@ def targets(found: Found) -> Iterator[Target]:
 
 def work_table(found: Found, work: Work) -> Table:
     """Give the table of one work."""
-    table = _table(f"{work.title} ({found.model})")
+    table = _table(f"{work.title}, {work.unit}s/s ({found.model})")
     table.add_column("", no_wrap=True)
-    for heading in (f"{work.unit}s/s", "x", "same layout", "x", "read", "written", "right", "invalid", "MB", "waits"):
+    for heading in ("shipped", "x", "same", "x", "read", "wrote", "right", "bad", "MB", "waits"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in found.rows:
         is_shown = row.layout == (CHOSEN if row.peer.startswith(OURS) else SHIPPED)
@@ -140,6 +140,8 @@ def ceiling_line(found: Found, work: Work) -> str:
         return f"Tokens a prompt needs: {tokens}."
     share = found.share(work.name)
     reached = f"; llmclf reaches {share:.2f} of it" if share else ""
+    if work.name == MANY_LABELS:
+        reached += f". With the logits of those inside labels no more than {ceiling.rate_with_logits(work.name):.1f}"
     return (
         f"Ceiling: {ceiling.rate(work.name):.1f} {work.unit}s/s, from {ceiling.tokens_per_second:,.0f} tokens/s over "
         f"{tokens}{reached}."

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +14,10 @@ from evals.throughput_works import Work
 SHIPPED: Final = "shipped"
 CHOSEN: Final = "chosen"
 OURS: Final = "llmclf"
-BEST_ONLY: Final = {"llmclf, best only": "raw", "llmclf, best corrected": "corrected"}
+BEST_ONLY: Final = {"llmclf best-only": "raw", "llmclf corrected": "corrected"}
 """Rows of llmclf's for many labels, and how their best label is found."""
+_WINDOW: Final = 256
+"""Texts that llmclf looks at together."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,13 @@ class Bench:
         task = work.task(
             model, frame, threads=self.threads, seconds=self.seconds, repeats=self.repeats, settings=settings
         )
+        if name in BEST_ONLY:  # a search ends in ever smaller batches: a repeat is a full window, as in a job
+            task = replace(task, least=_WINDOW, seconds=4 * self.seconds)
         try:
             result = run_task(OWN, "evals.peers.llmclf", task, self.cache, waiting=None)
         except PeerProblem as problem:
             return Row(work.name, name, layout, str(problem))
-        return row(work, name, layout, result, "passive")
+        return row(work, name, layout, result, None)
 
     def _theirs(self, work: Work, package: Package, layout: str, model: str, frame: Frame | None) -> Row:
         task = work.task(model, frame, threads=self.threads, seconds=self.seconds, repeats=self.repeats)
@@ -98,7 +102,7 @@ class Bench:
             result = run_task(python, package.module, task, self.cache, waiting=waiting)
         except PeerProblem as problem:
             return Row(work.name, package.name, layout, str(problem))
-        return row(work, package.name, layout, result, (waiting or "default").lower())
+        return row(work, package.name, layout, result, waiting)
 
     def _best_waiting(self, python: Path, package: Package, work: Work, model: str, frame: Frame | None) -> str | None:
         """Find out once for a peer and a model whether it is faster with threads that spin or with threads that sleep.
@@ -116,7 +120,7 @@ class Bench:
         return self._waiting[key]
 
 
-def row(work: Work, peer: str, layout: str, result: Mapping[str, Any], waiting: str) -> Row:
+def row(work: Work, peer: str, layout: str, result: Mapping[str, Any], waiting: str | None) -> Row:
     """Turn what a peer's script wrote into a row."""
     right, invalid = work.score(result["answers"])
     seconds = result["seconds"]
@@ -132,7 +136,7 @@ def row(work: Work, peer: str, layout: str, result: Mapping[str, Any], waiting: 
         right=right,
         invalid=invalid,
         memory=result["memory"],
-        waiting=waiting,
+        waiting="sleep" if OURS in peer or waiting else "spin",
     )
 
 

@@ -1,6 +1,7 @@
 """A job: a codebook asked of a backend, on one record. What is settled when it begins is kept to when it goes on."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,18 +54,18 @@ class Job:
         self._path = Path(path)
         self._codebook = codebook
         self._key = f"{codebook.hash} {uri}"
-        store = Store(path) if self._path.exists() else None  # none is made before the backend is open
-        try:
+        with ExitStack() as undo:
+            store = Store(path) if self._path.exists() else None  # none is made before the backend is open
+            if store:
+                undo.callback(store.close)
             content = store.plan(self._key) if store else None
             self.plan = Plan(**content) if content else None
             self._order = self._settle("order", order, self.plan and self.plan.order)
             backend = open_backend(uri, **self._settings(settings or {}))
+            undo.callback(backend.close)
             self._check_model(backend)
             self._store = store or Store(path)
-        except BaseException:
-            if store:
-                store.close()
-            raise
+            undo.pop_all()
         self._backend = RecordedBackend(backend, self._store)
 
     def annotate(self, items: Iterable[Item], *, best_only: Reading | None = None) -> Iterator[Annotation]:

@@ -2,26 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-import llama_cpp  # type: ignore[import-untyped, unused-ignore]  # has no types everywhere
 from cappr.llama_cpp.classify import (  # type: ignore[import-not-found]  # lives in an environment of its own
     cache,
     predict,
 )
 
-from evals.peers.measure import Peer, Question, Task, Tokens, count_decodes, main
+from evals.peers.measure import Peer, Question, Task, Tokens, main, open_llama
 
 
 def open_peer(task: Task) -> Iterator[Peer]:
     """Open the model with the logits of every token, which cappr needs for labels of several."""
-    counted = count_decodes(llama_cpp, llama_cpp.llama_cpp)
-    llama = llama_cpp.Llama(
-        task.model,
-        n_ctx=task.context,
-        n_threads=task.threads,
-        n_threads_batch=task.threads,
-        logits_all=True,
-        verbose=False,
-    )
+    llama, counted = open_llama(task, logits_all=True)
 
     def ask(prompts: Sequence[str], question: Question) -> list[str | None]:
         labels = [f" {label}" for label in question.labels]

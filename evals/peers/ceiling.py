@@ -3,7 +3,6 @@
 It calls llama.cpp itself, so that no choice of llmclf's engine is in the ceiling that the engine is held to.
 """
 
-import ctypes
 import json
 import statistics
 import sys
@@ -41,7 +40,8 @@ def main() -> None:
         "path": str(chosen.path),
         "layout": chosen.layout,
         "frame": frame,
-        "tokens_per_second": _prefill(model, asked["threads"]),
+        "tokens_per_second": _prefill(model, asked["threads"], all_logits=False),
+        "tokens_per_second_with_logits": _prefill(model, asked["threads"], all_logits=True),
         # The embedding is looked up, and as the output matrix multiplied with each prompt's last token only.
         "matrix_parameters": int(lib.llama_model_n_params(model.handle)) - embedding,
         "matmul_gflops": _matmul_gflops(),
@@ -66,23 +66,28 @@ def _frame(model: LlamaModel) -> tuple[str, str, str] | None:
     return system, user, reply
 
 
-def _prefill(model: LlamaModel, threads: int) -> float:
-    """Give tokens/s of reading prompts in one sequence, the logits of the last token only."""
+def _prefill(model: LlamaModel, threads: int, *, all_logits: bool) -> float:
+    """Give tokens/s of reading prompts in one sequence, with the logits of all tokens or of the last one only."""
     lib = llama_cpp()
     params = lib.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = PROMPT_TOKENS
     params.n_threads = params.n_threads_batch = threads
     context: Any = lib.llama_init_from_model(model.handle, params)
-    tokens = (ctypes.c_int32 * PROMPT_TOKENS)(
-        *np.random.default_rng(0).integers(0, model.vocabulary_size, PROMPT_TOKENS).tolist()
-    )
+    batch = lib.llama_batch_init(PROMPT_TOKENS, 0, 1)
+    batch.n_tokens = PROMPT_TOKENS
+    tokens = np.random.default_rng(0).integers(0, model.vocabulary_size, PROMPT_TOKENS).tolist()
+    for place, token in enumerate(tokens):
+        batch.token[place], batch.pos[place] = token, place
+        batch.n_seq_id[place], batch.seq_id[place][0] = 1, 0
+        batch.logits[place] = all_logits or place == PROMPT_TOKENS - 1
     seconds = []
     for _ in range(_REPEATS + 1):
         lib.llama_memory_clear(lib.llama_get_memory(context), True)
         began = time.perf_counter()
-        lib.llama_decode(context, lib.llama_batch_get_one(tokens, PROMPT_TOKENS))
+        lib.llama_decode(context, batch)
         lib.llama_synchronize(context)
         seconds.append(time.perf_counter() - began)
+    lib.llama_batch_free(batch)
     lib.llama_free(context)
     return PROMPT_TOKENS / statistics.median(seconds[1:])  # the first one also loads the file
 

@@ -8,21 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import guidance  # type: ignore[import-not-found]  # lives in an environment of its own
-import llama_cpp  # type: ignore[import-untyped, unused-ignore]  # has no types everywhere
 
-from evals.peers.measure import Peer, Question, Task, Tokens, count_decodes, main
+from evals.peers.measure import Peer, Question, Task, Tokens, main, open_llama
 
 
 def open_peer(task: Task) -> Iterator[Peer]:
     """Open the model, and choose the likeliest label token by token, or write what the schema allows."""
-    counted = count_decodes(llama_cpp, llama_cpp.llama_cpp)
-    llama = llama_cpp.Llama(
-        task.model,
-        n_ctx=task.context,
-        n_threads=task.threads,
-        n_threads_batch=task.threads,
-        verbose=False,
-    )
+    llama, counted = open_llama(task)
     model = guidance.models.LlamaCpp(llama, echo=False, enable_monitoring=False)
 
     def reply(question: Question) -> Any:  # noqa: ANN401 - guidance has no types

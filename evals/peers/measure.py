@@ -132,6 +132,15 @@ def measure(task: Task, peer: Peer) -> dict[str, Any]:
     }
 
 
+def open_llama(task: Task, **settings: Any) -> tuple[Any, Tokens]:  # noqa: ANN401 - llama-cpp-python's own
+    """Open the task's model with llama-cpp-python, and count what it decodes."""
+    import llama_cpp  # type: ignore[import-untyped, unused-ignore]  # has no types everywhere
+
+    counted = count_decodes(llama_cpp, llama_cpp.llama_cpp)
+    settings |= {"n_ctx": task.context, "n_threads": task.threads, "n_threads_batch": task.threads, "verbose": False}
+    return llama_cpp.Llama(task.model, **settings), counted
+
+
 def count_decodes(*modules: ModuleType) -> Tokens:
     """Let llama-cpp-python count the tokens it decodes, wherever its function has been imported to."""
     tokens, decode = Tokens(), modules[0].llama_decode

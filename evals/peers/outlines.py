@@ -7,12 +7,11 @@ held to the head and the latest prompt: with an entry a text it is slower than w
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-import llama_cpp  # type: ignore[import-untyped, unused-ignore]  # has no types everywhere
 import outlines  # type: ignore[import-not-found]  # lives in an environment of its own
 from llama_cpp.llama_cache import LlamaRAMCache  # type: ignore[import-untyped, unused-ignore]  # the same
 from outlines.types import JsonSchema  # type: ignore[import-not-found]  # the same
 
-from evals.peers.measure import Peer, Question, Task, Tokens, count_decodes, main
+from evals.peers.measure import Peer, Question, Task, Tokens, main, open_llama
 
 
 class _ShortCache(LlamaRAMCache):  # type: ignore[misc, unused-ignore]  # of a class without types
@@ -27,14 +26,7 @@ class _ShortCache(LlamaRAMCache):  # type: ignore[misc, unused-ignore]  # of a c
 
 def open_peer(task: Task) -> Iterator[Peer]:
     """Open the model and compile an automaton for each question's labels, or for the schema."""
-    counted = count_decodes(llama_cpp, llama_cpp.llama_cpp)
-    llama = llama_cpp.Llama(
-        task.model,
-        n_ctx=task.context,
-        n_threads=task.threads,
-        n_threads_batch=task.threads,
-        verbose=False,
-    )
+    llama, counted = open_llama(task)
     model = outlines.from_llamacpp(llama, chat_mode=False)
 
     def generator(question: Question) -> Any:  # noqa: ANN401 - outlines has no types

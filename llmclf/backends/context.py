@@ -19,12 +19,24 @@ _LEAST_ROWS = 4
 
 
 class LlamaContext:
-    """A key-value cache of many sequences that share cells, and the decoding into it."""
+    """A key-value cache of many sequences that share cells, and the decoding into it.
+
+    `packed` takes flash attention, which passes over the cells of other sequences, and sums in another order for each
+    shape of a batch. Without it a sequence gives the same bits however it is cut into batches.
+    """
 
     def __init__(
-        self, model: LlamaModel, *, cells: int, batch: int, threads: int, sequences: int = MAX_SEQUENCES
+        self,
+        model: LlamaModel,
+        *,
+        cells: int,
+        batch: int,
+        threads: int,
+        sequences: int = MAX_SEQUENCES,
+        packed: bool = True,
     ) -> None:
         self._lib = llama_cpp()
+        self._least_tokens = _LEAST_TOKENS if packed else 0
         self.sequences = sequences
         self.cells = max(cells, MAX_SEQUENCES)
         self.batch = min(max(batch, MAX_SEQUENCES), self.cells)  # llama.cpp aborts below one output a sequence
@@ -36,6 +48,7 @@ class LlamaContext:
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = True  # so that a sequence copy shares cells instead of copying them
         params.swa_full = True  # so that sliding-window layers keep what other sequences still need
+        params.flash_attn_type = int(packed)
         params.no_perf = True
         self._context = self._lib.llama_init_from_model(model.handle, params)
         if not self._context:
@@ -72,7 +85,7 @@ class LlamaContext:
             One array a segment (wanted, vocabulary), valid until the next decode.
 
         """
-        filler = max(0, _LEAST_TOKENS - sum(len(tokens) for _, _, tokens, _ in segments)) if exact else 0
+        filler = max(0, self._least_tokens - sum(len(tokens) for _, _, tokens, _ in segments)) if exact else 0
         padding = [(self.sequences - 1, 0, np.zeros(filler, dtype=np.int32), 0)] if filler else []
         wanted = self._wanted([*segments, *padding])
         marked = wanted.copy()
@@ -90,6 +103,16 @@ class LlamaContext:
         ends = np.cumsum([rows for _, _, _, rows in segments])
         for end, (_, _, _, rows) in zip(ends, segments, strict=True):
             yield logits[end - rows : end]
+
+    def read(self, sequence: int, start: int, tokens: Tokens, *, rows: int = 0) -> NDArray[np.float32]:
+        """Read tokens into one sequence, a batch after the other, and give the logits of the last `rows` of them."""
+        logits = np.empty((rows, self._vocabulary_size), dtype=np.float32)
+        size = len(tokens)
+        for end in range((size - 1) % self.batch + 1, size + 1, self.batch):  # the first piece is the short one
+            begin = max(0, end - self.batch)
+            segment = (sequence, start + begin, tokens[begin:end], rows if end == size else 0)
+            (logits,) = self.decode([segment])
+        return logits
 
     def _wanted(self, segments: Sequence[tuple[int, int, Tokens, int]]) -> NDArray[np.bool_]:
         ends = np.cumsum([len(tokens) for _, _, tokens, _ in segments])

@@ -31,7 +31,9 @@ class Engine:
         self.chat = ChatFormat(model)
         self.packed = packed and model.shares_past
         sequences = MAX_SEQUENCES if model.shares_past else _PLAIN_SEQUENCES
-        self.context = LlamaContext(model, cells=cells, batch=batch, threads=threads, sequences=sequences)
+        self.context = LlamaContext(
+            model, cells=cells, batch=batch, threads=threads, sequences=sequences, packed=self.packed
+        )
         weakref.finalize(self, self.context.close)
         if not model.shares_past:
             log.info(
@@ -46,10 +48,10 @@ class Engine:
             return PackedWalk(self.context, vocabulary_size=self.model.vocabulary_size)
         return SeparateWalk(self.context) if self.model.shares_past else PlainWalk(self.context)
 
-    def writer(self, max_tokens: int) -> Writer:
-        """Give what writes replies; it uses all of the context."""
-        self.walk.forget()
-        return Writer(self.context, self.model, max_tokens=max_tokens, packed=self.packed)
+    @cached_property
+    def writer(self) -> Writer:
+        """How it writes replies."""
+        return Writer(self.context, self.model, packed=self.packed)
 
 
 def engine(

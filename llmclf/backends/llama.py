@@ -29,6 +29,7 @@ def llama_cpp() -> ModuleType:
     """
     # Spinning threads collapse on a busy machine: 0.46 against 3.7 requests/s with two threads on two cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # some microseconds: replies come a fifth faster
     try:
         import llama_cpp.llama_cpp as library
     except ImportError:
@@ -39,16 +40,19 @@ def llama_cpp() -> ModuleType:
 
 
 _log_lines: list[str] = []
+_repacked_buffers: list[str] = []
 
 
-def _keep_errors(level: int, text: bytes, _user_data: object) -> None:
+def _keep_some(level: int, text: bytes, _user_data: object) -> None:
     if level == _LOG_ERROR:
         _log_lines.append(text.decode(errors="replace").strip())
         del _log_lines[:-5]
+    elif b"model buffer size" in text and (b"REPACK" in text or b"AMX" in text):
+        _repacked_buffers.append(text.decode(errors="replace").strip())
 
 
 # At module level, so that llama.cpp never calls a function that is gone.
-_log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(_keep_errors)
+_log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(_keep_some)
 
 
 _LOG_ERROR = 4
@@ -69,7 +73,7 @@ def library_file() -> Path:
     return next((path for path in sorted(folder.iterdir()) if "ggml-cpu" in path.name), folder)
 
 
-_FILE_TYPES = {"F16": 1, "Q8_0": 7, "BF16": 32}
+_FILE_TYPES = {"F32": 0, "F16": 1, "Q8_0": 7, "BF16": 32}
 
 
 def rewrite(source: Path, target: Path, layout: str) -> None:
@@ -116,10 +120,13 @@ class LlamaModel:
         params.n_gpu_layers = gpu_layers
         params.use_extra_bufts = repacked
         _log_lines.clear()
+        _repacked_buffers.clear()
         self._model = self._lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:
             reason = _log_lines[0] if _log_lines else "llama.cpp gave no reason"
             raise ModelFileError(f"{path} cannot be loaded: {reason}", "Fetch the file again: it may be cut short")
+        self.is_repacked = bool(_repacked_buffers)
+        """Whether some weights were: not of every layout, and not on every processor."""
         self._vocab = self._lib.llama_model_get_vocab(self._model)
         is_recurrent = self._lib.llama_model_is_recurrent(self._model) or self._lib.llama_model_is_hybrid(self._model)
         self.shares_past = not is_recurrent and self._lib.llama_model_rope_type(self._model) not in _M_ROPE_TYPES

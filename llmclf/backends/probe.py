@@ -30,6 +30,8 @@ def main() -> None:
     path, layout, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     weights = Weights(path, layout, name=path.stem, sha256="")
     model = LlamaModel(path, repacked=weights.repacked)
+    if weights.repacked and not model.is_repacked:
+        sys.exit("nothing of it is repacked for this processor")
     speed = _tokens_per_second(model, threads)
     found = {"parameters": model.parameters, "tokens_per_second": speed}
     model.close()

@@ -1,5 +1,6 @@
 """A tree of prompts and labels, walked through a context: what they share is read once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -106,13 +107,10 @@ class PackedWalk:
 
     def _read_root(self, root: PromptNode) -> NDArray[np.float32]:
         size = len(root.tokens)
-        kept = min(shared_length(self._root, root.tokens), size - 1 if root.ends else size)
+        rows = 1 if root.ends else 0
+        kept = min(shared_length(self._root, root.tokens), size - rows)
         self._context.forget(0, kept)
-        logits = np.empty((0, 0), dtype=np.float32)
-        for start in range(kept, size, self._context.batch):
-            piece = root.tokens[start : start + self._context.batch]
-            is_end = bool(root.ends) and start + len(piece) == size
-            (logits,) = self._context.decode([(0, start, piece, int(is_end))])
+        logits = self._context.read(0, kept, root.tokens[kept:], rows=rows)
         self._root = root.tokens
         self._used = size
         return logits
@@ -181,71 +179,72 @@ class PackedWalk:
             done.children -= 1
 
 
-class SeparateWalk:
-    """Reads every task from an empty cache, and every node in a batch of its own.
+class _LoneWalk(ABC):
+    """Reads one task at a time, each from an empty cache."""
+
+    def __init__(self, context: LlamaContext) -> None:
+        self._context = context
+
+    def forget(self) -> None:
+        """Drop all that was read."""
+        self._context.clear()
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Add up the log-likelihoods of all tasks."""
+        for task in tasks:
+            self._run(task)
+
+    @abstractmethod
+    def _run(self, task: Task) -> None:
+        """Add up the log-likelihoods of one task."""
+
+
+class SeparateWalk(_LoneWalk):
+    """Reads every node in a batch of its own, after a prompt that is read from an empty cache.
 
     So what a task's batches are does not depend on what else is asked, and its scores are the same bits each time.
     """
 
-    def __init__(self, context: LlamaContext) -> None:
-        self._context = context
-
-    def forget(self) -> None:
-        """Drop all that was read."""
+    def _run(self, task: Task) -> None:
         self._context.clear()
+        root, end = task.labels.tree, len(task.prompt)
+        task.add(root, self._context.read(0, 0, task.prompt, rows=1))
+        if task.best_only:
+            self._search(task, root, end)
+        else:
+            self._below(task, root, end)
 
-    def run(self, tasks: Sequence[Task]) -> None:
-        """Add up the log-likelihoods of all tasks."""
-        for task in tasks:
-            self._context.clear()
-            logits = _read(self._context, task.prompt, rows=1)
-            self._read_below(task, task.labels.tree, logits, len(task.prompt))
-
-    def _read_below(self, task: Task, node: LabelNode, logits: NDArray[np.float32], end: int) -> None:
-        task.add(node, logits)
+    def _below(self, task: Task, node: LabelNode, end: int) -> None:
         for child in task.nodes_after(node):
-            if task.best_only:  # from the prompt's end each time, as in packed reading
-                (rows,) = self._context.decode([(0, end, child.path, len(child.tokens))])
-                self._context.forget(0, end)
-                self._read_below(task, child, rows, end)
-            else:
-                (rows,) = self._context.decode([(0, end, child.tokens, len(child.tokens))])
-                self._read_below(task, child, rows, end + len(child.tokens))
-                self._context.forget(0, end)
+            self._add(task, child, child.tokens, end)
+            self._below(task, child, end + len(child.tokens))
+            self._context.forget(0, end)
+
+    def _search(self, task: Task, root: LabelNode, end: int) -> None:
+        waiting = task.nodes_after(root)
+        while waiting:
+            node = waiting.pop()
+            self._add(task, node, node.path, end)
+            self._context.forget(0, end)
+            waiting += task.nodes_after(node)
+
+    def _add(self, task: Task, node: LabelNode, tokens: Tokens, start: int) -> None:
+        (logits,) = self._context.decode([(0, start, tokens, len(node.tokens))])
+        task.add(node, logits)
 
 
-class PlainWalk:
+class PlainWalk(_LoneWalk):
     """Reads one text and label at a time, all of it from an empty cache: for models whose past cannot be shared."""
 
-    def __init__(self, context: LlamaContext) -> None:
-        self._context = context
-
-    def forget(self) -> None:
-        """Drop all that was read."""
-        self._context.clear()
-
-    def run(self, tasks: Sequence[Task]) -> None:
-        """Add up the log-likelihoods of all tasks."""
-        for task in tasks:
-            ways: dict[tuple[int, ...], list[int]] = {}
-            for label, sequence in enumerate(task.labels.sequences):
-                ways.setdefault(tuple(sequence[:-1]), []).append(label)
-            for way, labels in ways.items():
-                self._context.clear()
-                tokens = np.concatenate([task.prompt, np.array(way, dtype=np.int32)])
-                logits = _read(self._context, tokens, rows=1 + len(way))
-                sums = log_sums(logits)
-                for label in labels:
-                    following = enumerate(task.labels.sequences[label])
-                    task.put(label, sum(float(logits[row, token]) - float(sums[row]) for row, token in following))
-
-
-def _read(context: LlamaContext, tokens: Tokens, *, rows: int) -> NDArray[np.float32]:
-    """Read tokens into sequence 0, a batch after the other, and give the logits of the last ones."""
-    logits = np.empty((0, 0), dtype=np.float32)
-    last = len(tokens) - rows  # the last rows' tokens stand in one batch
-    cuts = [*range(0, last, context.batch), last]
-    for start, end in zip(cuts, [*cuts[1:], len(tokens)], strict=True):
-        if end > start:
-            (logits,) = context.decode([(0, start, tokens[start:end], rows if end == len(tokens) else 0)])
-    return logits
+    def _run(self, task: Task) -> None:
+        ways: dict[tuple[int, ...], list[int]] = {}
+        for label, sequence in enumerate(task.labels.sequences):
+            ways.setdefault(tuple(sequence[:-1]), []).append(label)
+        for way, labels in ways.items():
+            self._context.clear()
+            tokens = np.concatenate([task.prompt, np.array(way, dtype=np.int32)])
+            logits = self._context.read(0, 0, tokens, rows=1 + len(way))
+            sums = log_sums(logits)
+            for label in labels:
+                following = enumerate(task.labels.sequences[label])
+                task.put(label, sum(float(logits[row, token]) - float(sums[row]) for row, token in following))

@@ -26,14 +26,15 @@ class Writing:
 
     prompt: Tokens
     schema: str
+    max_tokens: int
     text: bytes = b""
     tokens: int = 0
     is_whole: bool = False
 
     @property
-    def key(self) -> tuple[bytes, str]:
+    def key(self) -> tuple[bytes, str, int]:
         """What equal ones have in common."""
-        return self.prompt.tobytes(), self.schema
+        return self.prompt.tobytes(), self.schema, self.max_tokens
 
 
 @dataclass(slots=True, eq=False)
@@ -51,16 +52,15 @@ class _Line:
 class Writer:
     """Writes replies, as many at a time as the cache holds; the likeliest token that the grammar allows is next."""
 
-    def __init__(self, context: LlamaContext, model: LlamaModel, *, max_tokens: int, packed: bool) -> None:
+    def __init__(self, context: LlamaContext, model: LlamaModel, *, packed: bool) -> None:
         self._together = MOST_TOGETHER if packed else 1
         self._context = context
         self._model = model
-        self._max_tokens = max_tokens
         self._grammars: dict[str, tuple[str, list[int], list[int]]] = {}
 
     def need(self, writing: Writing) -> int:
         """Give the cells that a reply takes at the most."""
-        return len(writing.prompt) + len(self._grammar(writing.schema)[1]) + self._max_tokens
+        return len(writing.prompt) + len(self._grammar(writing.schema)[1]) + writing.max_tokens
 
     def write(self, writings: Sequence[Writing]) -> None:
         """Write each reply until it is whole, or cut at the budget."""
@@ -94,8 +94,7 @@ class Writer:
         first = writings[0].prompt
         head = min((shared_length(first, writing.prompt) for writing in writings), default=0)
         head = min(head, *(len(writing.prompt) - 1 for writing in writings))
-        for start in range(0, head, self._context.batch):
-            list(self._context.decode([(0, start, first[start : min(head, start + self._context.batch)], 0)]))
+        self._context.read(0, 0, first[:head])
         return head
 
     def _open(self, writing: Writing, sequence: int, head: int, cells: int) -> _Line:
@@ -137,7 +136,7 @@ class Writer:
         writing.tokens += 1
         writing.is_whole = line.grammar.may_end()
         line.unread = np.array([token], dtype=np.int32)
-        return writing.is_whole or writing.tokens >= self._max_tokens
+        return writing.is_whole or writing.tokens >= writing.max_tokens
 
     def _grammar(self, schema: str) -> tuple[str, list[int], list[int]]:
         """Give a schema's grammar, the tokens with which every reply begins, and those of the fixed parts."""

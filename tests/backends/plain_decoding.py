@@ -28,7 +28,7 @@ class PlainDecoder:
         self.vocab = llama.llama_model_get_vocab(self._model)
         context = llama.llama_context_default_params()
         context.n_ctx = context.n_batch = context.n_ubatch = 2048
-        context.n_seq_max, context.kv_unified = 2, True
+        context.flash_attn_type = 0  # it sums in another order for each number of tokens, and few of them in F16
         self._context = llama.llama_init_from_model(self._model, context)
         self._size = llama.llama_vocab_n_tokens(self.vocab)
 
@@ -40,17 +40,13 @@ class PlainDecoder:
     def log_likelihood(self, prompt: list[int], continuation: list[int]) -> float:
         llama.llama_memory_clear(llama.llama_get_memory(self._context), True)
         sequence = prompt + continuation[:-1]
-        # Below 64 tokens a batch, llama.cpp's flash attention sums in F16: wrong by some hundredths of a nat.
-        # So a second sequence, which no token of the first one sees, fills the batch up.
-        filler = max(0, 64 - len(sequence))
-        batch = llama.llama_batch_init(len(sequence) + filler, 0, 1)
-        batch.n_tokens = len(sequence) + filler
-        for place, token in enumerate(sequence + [0] * filler):
-            is_filler = place >= len(sequence)
+        batch = llama.llama_batch_init(len(sequence), 0, 1)
+        batch.n_tokens = len(sequence)
+        for place, token in enumerate(sequence):
             batch.token[place] = token
-            batch.pos[place] = place - len(sequence) if is_filler else place
+            batch.pos[place] = place
             batch.n_seq_id[place] = 1
-            batch.seq_id[place][0] = int(is_filler)
+            batch.seq_id[place][0] = 0
             batch.logits[place] = place >= len(prompt) - 1
         assert llama.llama_decode(self._context, batch) == 0
         total = 0.0

@@ -7,7 +7,7 @@ import pytest
 
 from llmclf.backends.base import Likelihoods, Message, Request, Scores
 from llmclf.backends.cache import file_hash, keep
-from llmclf.backends.layouts import LAYOUTS, Measured, best, weights
+from llmclf.backends.layouts import CANDIDATES, LAYOUTS, Measured, best, weights
 from llmclf.backends.local import LocalBackend
 from llmclf.errors import BackendError, InputError
 
@@ -38,7 +38,7 @@ def test_layouts_are_measured_once_kept_and_said_in_a_line(
     model = sliding_window(tmp_path / "tiny.gguf")
     with caplog.at_level(logging.INFO, logger="llmclf"):
         first = weights(model, None)
-    assert set(first.measured) == set(LAYOUTS)
+    assert set(first.measured) == set(CANDIDATES)
     assert first.measured["shipped"].tokens_per_second > 0
     assert sum("tokens/s (as shipped" in record.getMessage() for record in caplog.records) == 1
     caplog.clear()

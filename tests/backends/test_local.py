@@ -7,20 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from llmclf.backends.base import Failure, Likelihoods, Message, Reading, Request, Scores
+from llmclf.backends.layouts import Weights
 from llmclf.backends.local import LocalBackend
 from llmclf.errors import BackendError, InputError, ModelFileError
 from llmclf.status import Status
 
 from .plain_decoding import PlainDecoder, rewrite
 
-F16 = 1
+F32 = 0
 TOLERANCE = 0.03
-"""Nats between batch shapes on F16: sums in another order, and activations rounded to F16 after each."""
-EXACT = 0.005
-"""Nats where each text is read alone, a tenth of what packing may cost; 0.0005 was the most seen."""
+"""Nats between batch shapes on F32 weights, keys and values still rounded to F16; 0.020 was the most in 900 seen."""
 
 SYSTEM = "Be brief."
 HEAD = "What is it about?\n\nText:\n"
@@ -41,14 +39,21 @@ LABEL_SETS = {
 
 
 @pytest.fixture(scope="module")
-def f16(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model in F16: in the layout as shipped, the batch's shape moves scores by up to 0.5 and proves nothing."""
-    return rewrite(gguf, tmp_path_factory.mktemp("f16") / "f16.gguf", F16)
+def f32(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model in F32: as shipped, the batch's shape moves scores by up to half a nat and proves nothing."""
+    return rewrite(gguf, tmp_path_factory.mktemp("f32") / "f32.gguf", F32)
 
 
 @pytest.fixture(scope="module")
 def engine(gguf: Path) -> Iterator[LocalBackend]:
-    backend = LocalBackend(gguf, layout="F16", context=2048)
+    backend = LocalBackend(gguf, layout="F32", context=2048)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(scope="module")
+def alone(f32: Path) -> Iterator[LocalBackend]:
+    backend = LocalBackend(Weights(f32, "F32", "F32", ""), context=2048, reproducible=True)
     yield backend
     backend.close()
 
@@ -61,8 +66,8 @@ def reproducible(gguf: Path) -> Iterator[LocalBackend]:
 
 
 @pytest.fixture(scope="module")
-def plain(f16: Path) -> Iterator[PlainDecoder]:
-    decoder = PlainDecoder(f16)
+def plain(f32: Path) -> Iterator[PlainDecoder]:
+    decoder = PlainDecoder(f32)
     yield decoder
     decoder.close()
 
@@ -99,13 +104,13 @@ def assert_close(got: dict[str, float], want: dict[str, float], tolerance: float
 
 @pytest.mark.parametrize("labels", LABEL_SETS.values(), ids=LABEL_SETS.keys())
 def test_scores_equal_plain_decoding(
-    engine: LocalBackend, reproducible: LocalBackend, plain: PlainDecoder, labels: list[str]
+    engine: LocalBackend, alone: LocalBackend, plain: PlainDecoder, labels: list[str]
 ) -> None:
     wanted = [plain_scores(plain, text, labels) for text in TEXTS]
     for got, want in zip(scores(engine, TEXTS, labels), wanted, strict=True):
         assert_close(got, want)
-    for got, want in zip(scores(reproducible, TEXTS[:2], labels), wanted[:2], strict=True):
-        assert got == pytest.approx(want, abs=EXACT)
+    for got, want in zip(scores(alone, TEXTS, labels), wanted, strict=True):
+        assert got == pytest.approx(want, abs=TOLERANCE)
 
 
 def test_a_hundred_and_fifty_labels(engine: LocalBackend, plain: PlainDecoder) -> None:
@@ -128,9 +133,9 @@ def test_a_text_alone_scores_as_among_many_in_any_order(engine: LocalBackend) ->
     together = scores(engine, many, labels)
     backwards = scores(engine, many[::-1], labels)[::-1]
     for number in (0, 7, len(many) - 1):
-        (alone,) = scores(engine, [many[number]], labels)
-        assert_close(together[number], alone)
-        assert_close(backwards[number], alone)
+        (by_itself,) = scores(engine, [many[number]], labels)
+        assert_close(together[number], by_itself)
+        assert_close(backwards[number], by_itself)
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -148,22 +153,22 @@ def test_any_texts_and_labels_score_as_in_plain_decoding(
 
 
 def test_longer_texts_than_a_batch_and_several_label_sets_share_a_context(
-    reproducible: LocalBackend, plain: PlainDecoder
+    alone: LocalBackend, plain: PlainDecoder
 ) -> None:
-    long = " ".join(f"Sentence {n} says little." for n in range(190))
+    long = " ".join(f"Sentence {n} says little." for n in range(70))
     requests = [
         ask(0, long, LABEL_SETS["one token each"]),
         ask(1, TEXTS[0], LABEL_SETS["1 to 10"]),
         ask(2, long + " The end.", LABEL_SETS["one token each"]),
         ask(3, TEXTS[0], LABEL_SETS["one token each"]),
     ]
-    replies = {reply.request_id: reply for reply in reproducible.answer(requests)}
+    replies = {reply.request_id: reply for reply in alone.answer(requests)}
     for request in requests:
         reply = replies[request.id]
         assert isinstance(reply, Scores)
         assert isinstance(request.form, Likelihoods)
         want = plain_scores(plain, request.messages[1].parts[1], request.form.labels)
-        assert dict(reply.log_likelihoods) == pytest.approx(want, abs=EXACT)
+        assert dict(reply.log_likelihoods) == pytest.approx(want, abs=TOLERANCE)
 
 
 def test_a_label_that_begins_another_does_not_always_win(engine: LocalBackend) -> None:
@@ -243,34 +248,41 @@ def test_bad_model_files_are_one_line(tmp_path: Path, gguf: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-READINGS = [Reading(), Reading(mean=True), Reading(correction=(-3.0, 2.0, 0.5, -1.0)), Reading(True, (0.2, -0.4, 0, 1))]
+LABELS_ALIKE = st.from_regex(r"[ab]( ?[ab]){0,6}", fullmatch=True)
+"""Of few letters, so that many begin alike and some begin others."""
 
 
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("reproducible_too", [False, True])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.sampled_from(TEXTS),
+    labels=st.lists(LABELS_ALIKE, min_size=2, max_size=8, unique=True),
+    mean=st.booleans(),
+    corrections=st.none() | st.lists(st.floats(-9, 9), min_size=8, max_size=8),
+    is_packed=st.booleans(),
+)
 def test_best_only_finds_the_label_that_is_best_of_all(
-    engine: LocalBackend, reproducible: LocalBackend, reading: Reading, reproducible_too: bool
+    engine: LocalBackend,
+    reproducible: LocalBackend,
+    text: str,
+    labels: list[str],
+    mean: bool,
+    corrections: list[float] | None,
+    is_packed: bool,
 ) -> None:
-    backend = reproducible if reproducible_too else engine
-    labels = LABEL_SETS["first token shared"]
-    asked = [replace(ask(i, text, labels), form=Likelihoods(tuple(labels), reading)) for i, text in enumerate(TEXTS)]
-    whole = scores(backend, TEXTS, labels)
-    for reply in backend.answer(asked):
-        assert isinstance(reply, Scores)
-        assert reply.best_by == reading
-        every = whole[reply.request_id]
-        assert reply.log_likelihoods == pytest.approx({label: every[label] for label in reply.log_likelihoods}, abs=0.1)
-        values = reading.values(np.array([every[label] for label in labels]), token_counts(backend, labels))
-        found = reading.values(
-            np.array([reply.log_likelihoods.get(label, -np.inf) for label in labels]), token_counts(backend, labels)
-        )
-        assert values[found.argmax()] == pytest.approx(values.max(), abs=0.1)
-
-
-def token_counts(backend: LocalBackend, labels: Sequence[str]) -> NDArray[np.intp]:
-    (reply,) = backend.answer([ask(0, "x", labels)])
-    assert isinstance(reply, Scores)
-    return np.array([reply.tokens[label] for label in labels])
+    backend = engine if is_packed else reproducible
+    reading = Reading(mean, tuple(corrections or ())[: len(labels)])
+    asked = [ask(0, text, labels), replace(ask(1, text, labels), form=Likelihoods(tuple(labels), reading))]
+    whole, best = sorted(backend.answer(asked), key=lambda reply: reply.request_id)
+    assert isinstance(whole, Scores)
+    assert isinstance(best, Scores)
+    assert best.best_by == reading
+    met = list(best.log_likelihoods)
+    tolerance = TOLERANCE * max(whole.tokens.values())
+    assert best.log_likelihoods == pytest.approx({label: whole.log_likelihoods[label] for label in met}, abs=tolerance)
+    counts = np.array([whole.tokens[label] for label in labels])
+    every = reading.values(np.array([whole.log_likelihoods[label] for label in labels]), counts)
+    found = reading.values(np.array([best.log_likelihoods.get(label, -np.inf) for label in labels]), counts)
+    assert every[found.argmax()] >= every.max() - 2 * tolerance
 
 
 def test_best_only_reads_fewer_labels(engine: LocalBackend) -> None:
@@ -296,6 +308,20 @@ def test_reproducible_scores_are_the_same_bits_whatever_else_is_asked(gguf: Path
     one_thread.close()
 
 
+def test_packing_in_f16_is_noise_without_a_direction(gguf: Path, reproducible: LocalBackend) -> None:
+    backend = LocalBackend(gguf, layout="F16")
+    texts = [f"{text} {number}" for number in range(4) for text in TEXTS]
+    labels = LABEL_SETS["first token shared"]
+    packed, by_itself = (
+        np.array([list(one.values()) for one in scores(one_backend, texts, labels)])
+        for one_backend in (backend, reproducible)
+    )
+    backend.close()
+    assert np.abs(packed - by_itself).mean() < 0.03
+    assert abs((packed - by_itself).mean()) < 0.01
+    assert np.abs(packed - by_itself).max() < 0.15
+
+
 def test_a_packed_run_repeated_is_the_same_bits(gguf: Path) -> None:
     runs = []
     for _ in range(2):
@@ -310,7 +336,7 @@ def test_scores_do_not_hang_on_window_batch_threads_or_context(
     gguf: Path, engine: LocalBackend, settings: dict[str, Any]
 ) -> None:
     labels = LABEL_SETS["first token shared"]
-    backend = LocalBackend(gguf, layout="F16", **settings)
+    backend = LocalBackend(gguf, layout="F32", **settings)
     for got, want in zip(scores(backend, TEXTS, labels), scores(engine, TEXTS, labels), strict=True):
         assert_close(got, want)
     backend.close()

@@ -18,11 +18,7 @@ EXACT = 0.001
 """Nats between two ways of reading the same tokens, with weights in F32; 0.0003 was the most seen."""
 PACKED = 0.03
 """Nats that packing may cost with weights in F16; 0.009 was the most seen."""
-NO_SHARED_PAST = {
-    "recurrent": EXACT,
-    "hybrid": 0.03,  # llama.cpp takes its sequences apart, so no filler keeps its attention from summing in F16
-    "multi rope": EXACT,
-}
+NO_SHARED_PAST = ("recurrent", "hybrid", "multi rope")
 
 HEAD = "Of what does this text tell? "
 SENTENCES = [f"{n} ships were seen off the thin island of {chr(97 + n % 26)}. " for n in range(60)]
@@ -112,16 +108,15 @@ def test_the_tiny_models_hold_what_stood_further_back_than_any_window(
 
 
 @pytest.mark.parametrize("labels", LABEL_SETS.values(), ids=LABEL_SETS.keys())
-@pytest.mark.parametrize(("kind", "tolerance"), NO_SHARED_PAST.items())
+@pytest.mark.parametrize("kind", NO_SHARED_PAST)
 def test_scores_of_models_that_share_no_past_equal_plain_decoding(
     tiny: Callable[[str], Path],
     plain_of: Callable[[Path], PlainDecoder],
     kind: str,
-    tolerance: float,
     labels: list[str],
 ) -> None:
     backend = LocalBackend(tiny(kind), layout="shipped")
-    assert_scores_are_plain(backend, plain_of(tiny(kind)), labels, tolerance)
+    assert_scores_are_plain(backend, plain_of(tiny(kind)), labels, EXACT)
     backend.close()
 
 
@@ -141,7 +136,7 @@ def test_packed_texts_longer_than_a_sliding_window_score_as_in_plain_decoding(
     tiny: Callable[[str], Path], plain_of: Callable[[Path], PlainDecoder], labels: list[str]
 ) -> None:
     backend = LocalBackend(tiny("sliding window"), layout="shipped")
-    assert_scores_are_plain(backend, plain_of(tiny("sliding window")), labels, EXACT)
+    assert_scores_are_plain(backend, plain_of(tiny("sliding window")), labels, 10 * EXACT)
     backend.close()
 
 

@@ -35,7 +35,7 @@ def words(text: str) -> list[str]:
 
 def ceiling(path: str, tokens_per_second: float) -> Ceiling:
     need = {name: Needs(text=15, tail=5, nodes=30) for name in WORKS}
-    return Ceiling(path, "BF16", FRAME, tokens_per_second, 100_000_000, 400.0, need)
+    return Ceiling(path, "BF16", FRAME, tokens_per_second, tokens_per_second / 2, 100_000_000, 400.0, need)
 
 
 def found(*rows: Row, memory: tuple[Memory, ...] = ()) -> Found:
@@ -79,6 +79,7 @@ def test_tokens_needed() -> None:
 def test_ceiling() -> None:
     assert ceiling("", 2000).rate("clickbait") == 2000 / (15 + 5)
     assert ceiling("", 2000).rate("banking77") == 2000 / (15 + 5 + 30)
+    assert ceiling("", 2000).rate_with_logits("banking77") == 2000 / (15 + 5 + 2 * 30)
     assert ceiling("", 2000).prefill_gflops == 400
 
 
@@ -104,7 +105,7 @@ def test_a_measurement() -> None:
     result = measure(task, Peer(answer, lambda: Tokens(read.read, read.written)))  # type: ignore[arg-type]
     assert (result["texts"], len(result["seconds"]), result["answers"]) == (2, 2, ["news", "news"])
     assert (result["read"], result["written"]) == (10, 1)
-    made = row(SHORT, "fake", SHIPPED, result | {"memory": 5, "seconds": [0.5, 1.0, 2.0]}, "passive")
+    made = row(SHORT, "fake", SHIPPED, result | {"memory": 5, "seconds": [0.5, 1.0, 2.0]}, None)
     assert (made.rate, made.spread, made.right, made.invalid) == (2.0, 3.0, 0.5, 0)
 
 
@@ -116,7 +117,7 @@ def test_the_tables_fit_a_terminal() -> None:
         Row("clickbait", "callo", SHIPPED, problem="it cannot be installed: no such version"),
         memory=(Memory("CSV, 10,000 rows", 500_000_000, 271_000_000), Memory("first use", 0, 0, "it failed")),
     )
-    console = Console(width=100, record=True, file=StringIO())
+    console = Console(width=80, record=True, file=StringIO())
     console.print(work_table(one, SHORT))
     for line in (*problem_lines(one, SHORT), ceiling_line(one, SHORT)):
         console.print(line)
@@ -127,8 +128,11 @@ def test_the_tables_fit_a_terminal() -> None:
     (line,) = [line for line in shown.splitlines() if line.startswith("ollama-classifier")]
     assert line.split()[1:5] == ["10.0", "9.0", "30.0", "3.0"]
     assert "callo, shipped: it cannot be installed: no such version" in shown
-    assert "Ceiling: 100.0 texts/s, from 2,000 tokens/s over 15.0 of the text + 5 after it (25%)" in shown
-    assert "reaches 0.90 of it" in " ".join(shown.split())
+    words = " ".join(shown.split())
+    assert "Ceiling: 100.0 texts/s, from 2,000 tokens/s over 15.0 of the text + 5 after it (25%)" in words
+    assert "reaches 0.90 of it" in words
+    assert "waits" in shown
+    assert "…" not in shown
 
 
 def test_targets() -> None:
