@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+CHARACTERS_A_TOKEN = 4
+"""Of English, about, where a model's own tokens cannot be counted; other languages and scripts take more."""
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Role = Literal["system", "user", "assistant"]
 

@@ -25,8 +25,10 @@ from tenacity import (
     wait_random,
 )
 
-from llmclf.backends.base import Failure, Identity, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.addresses import is_loopback
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.backends.chat_answer import ChatAnswer
+from llmclf.backends.pace import Pace
 from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
 from llmclf.status import Status
 
@@ -64,13 +66,17 @@ TOO_LONG = re.compile(r"maximum (context|model) length|context (size|length|wind
 
 @dataclass(eq=False)
 class AttemptError(Exception):
-    """An attempt that brought no answer; `pause` is what the server asks for, in seconds."""
+    """An attempt that brought no answer; `pause` is what the server asks for, in seconds.
+
+    One that came `too_fast` for a server that answers others waits for its turn, and for nothing else.
+    """
 
     status: Status
     detail: str
     retryable: bool = True
     pause: float | None = None
     unreachable: bool = False
+    too_fast: bool = False
 
 
 class HostedBackend:
@@ -85,9 +91,12 @@ class HostedBackend:
         concurrency: 1 to 1000.
         timeout: seconds for one attempt, from sending to the last byte.
         attempts: how often a request is sent before it fails.
+        requests_per_minute: how many are sent at most; without it, as many as the server turns out to allow.
+        tokens_per_minute: how many are sent for and asked for at most, at four characters a token.
         max_tokens: where a reply is cut; None leaves it to the server.
         temperature: None leaves it to the server; some models take no other value than their own.
         sleep: how to wait between attempts.
+        clock: seconds, as `sleep` counts them.
 
     """
 
@@ -103,12 +112,18 @@ class HostedBackend:
         concurrency: int = 16,
         timeout: float = 60.0,
         attempts: int = 6,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
         max_tokens: int | None = 512,
         temperature: float | None = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not 1 <= concurrency <= POOL:
             raise InputError(f"concurrency is {concurrency}, and must be 1 to {POOL}")
+        for name, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
+            if limit is not None and limit <= 0:
+                raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
         self._key_variable = key_variable or ("LLMCLF_API_KEY" if base_url else "OPENAI_API_KEY")
         # A line break in a key would be quoted, key and all, in the transport's own error.
         if key is not None and not re.fullmatch("[!-~]+", key):
@@ -129,12 +144,16 @@ class HostedBackend:
         of_openai = f".{url.hostname}".endswith(".openai.com")
         # OpenAI's reasoning models refuse `max_tokens`. Elsewhere it is the name that everybody knows:
         # Mistral refuses the new one, and Ollama ignores it and would write on.
-        limit = "max_completion_tokens" if of_openai else "max_tokens"
-        sampling = {"temperature": temperature, limit: max_tokens}
+        limit_name = "max_completion_tokens" if of_openai else "max_tokens"
+        sampling = {"temperature": temperature, limit_name: max_tokens}
         self._sampling = {name: value for name, value in sampling.items() if value is not None}
         self._headers = HEADERS | CLIENT_MARK | (ACCOUNT_HEADERS if of_openai else frozenset())
         self._key = key
         self._timeout = timeout
+        self._max_tokens = max_tokens
+        self._pace = Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
+        self._gate = asyncio.Lock()
+        self._sleep = sleep
         self._answered = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._retrying = AsyncRetrying(
@@ -166,7 +185,9 @@ class HostedBackend:
             # The client's timeout counts from byte to byte; `_attempt` counts the whole.
             timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
             http_client=openai.DefaultAsyncHttpxClient(
-                follow_redirects=False, event_hooks={"request": [send_only_ours]}
+                follow_redirects=False,
+                event_hooks={"request": [send_only_ours]},
+                trust_env=not is_loopback(self.address),  # no proxy between a machine and itself
             ),
         )
 
@@ -248,6 +269,7 @@ class HostedBackend:
             "response_format": {"type": "json_schema", "json_schema": form},
             **self._sampling,
         }
+        await self._turn(request)
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._client.chat.completions.with_raw_response.create(**body)
@@ -255,7 +277,16 @@ class HostedBackend:
         except Exception as error:
             raise self._translated(error) from None
         self._answered += 1
+        self._pace.served()
         return answer
+
+    async def _turn(self, request: Request) -> None:
+        """Wait until the request may be sent, one after the other."""
+        characters = sum(len(message.content) for message in request.messages)
+        tokens = characters // CHARACTERS_A_TOKEN + (self._max_tokens or 0)
+        async with self._gate:
+            while seconds := self._pace.take(tokens):
+                await self._sleep(seconds)
 
     def _worth_a_retry(self, error: BaseException) -> bool:
         if not isinstance(error, AttemptError) or (error.unreachable and not self._answered):
@@ -308,7 +339,11 @@ class HostedBackend:
         """What the server says to this request, or at this moment."""
         said = self._said(error)
         if error.status_code in RETRIED or error.status_code >= 500:
-            return AttemptError(Status.FAILED, said, pause=asked_pause(error.response.headers.get("retry-after", "")))
+            asked = asked_pause(error.response.headers.get("retry-after", ""))
+            too_fast = error.status_code == 429
+            if too_fast:
+                self._pace.refused(asked if asked and asked <= LONGEST_PAUSE else None)
+            return AttemptError(Status.FAILED, said, pause=asked, too_fast=too_fast and self._answered > 0)
         status = next((STATUS_OF_CODE[code] for code in (error.code, error.type) if code in STATUS_OF_CODE), None)
         if status is None:
             status = Status.TOO_LONG if error.status_code == 413 or TOO_LONG.search(said) else Status.FAILED
@@ -328,6 +363,8 @@ def pause(state: RetryCallState) -> float:
     """Wait as long as the server asks for, else longer every time."""
     error = state.outcome and state.outcome.exception()
     asked = error.pause if isinstance(error, AttemptError) else None
+    if isinstance(error, AttemptError) and error.too_fast and asked is None:
+        return 0.0
     return (BACKOFF(state) if asked is None else asked) + SCATTER(state)
 
 

