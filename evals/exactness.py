@@ -71,7 +71,7 @@ def compare(path: Path, work: Work, count: int) -> Iterator[Compared]:
             alone = _scores(path, layout, work, texts, alone=True)
             packed = _scores(path, layout, work, texts, alone=False)
         except BackendError as error:
-            print(f"{layout}: {error}", file=sys.stderr)
+            print(f"{layout} is left out: {error.message}", file=sys.stderr)
             continue
         difference = np.abs(packed - alone)
         yield Compared(

@@ -1,9 +1,10 @@
 """What is asked about an item, in which form, and in which order of the prompt."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 
-from llmclf.backends.base import AnswerForm, Backend, Likelihoods, Message, Reading, Request, Structured
+from llmclf.backends.base import AnswerForm, Backend, Likelihoods, Message, Reading, Request, RequestId, Structured
 from llmclf.codebook import Codebook, Question
 from llmclf.decisions import NO, YES
 from llmclf.errors import InputError
@@ -51,6 +52,15 @@ class Questions:
         else:
             names = tuple(label.name for label in question.labels)
             yield self._prompt.messages(question, item), Likelihoods(names, self._best_only)
+
+
+def asked_again(request: Request, text: str, reason: str, request_id: RequestId) -> Request:
+    """Give the request that follows a reply which cannot be read: with that reply, and what is wrong with it."""
+    messages = request.messages[:-1] if request.messages[-1].role == "assistant" else request.messages
+    told = Message(
+        "user", (f"That reply cannot be used: {reason}. Reply again, with JSON of the form asked for only.",)
+    )
+    return replace(request, id=request_id, messages=(*messages, Message("assistant", (text,)), told))
 
 
 def choose_order(items: Iterator[Item], codebook: Codebook, backend: Backend) -> tuple[Order, Iterator[Item]]:

@@ -1,20 +1,26 @@
 """One item in, its annotations out. Read this first."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from llmclf.annotations import Annotation, Kind
-from llmclf.asking import Questions, choose_order
-from llmclf.backends.base import Backend, Reading, Reply, Request
+from llmclf.asking import Questions, asked_again, choose_order
+from llmclf.backends.base import Backend, Completion, Reading, Reply, Request
 from llmclf.codebook import Codebook, Question
 from llmclf.decisions import Decision, decide, misquoted
 from llmclf.errors import BackendError
 from llmclf.items import Item
 from llmclf.prompts import Order
+from llmclf.schemas import Fault, read_reply
+from llmclf.status import Status
 
 _MOST_WAITING = 2**16
 """Questions that may wait, answered or not, for the answer to an earlier one."""
+
+
+RE_ASK = 1
+"""How often a model is told that its reply cannot be read, unless it is said otherwise."""
 
 
 def annotate(
@@ -25,10 +31,29 @@ def annotate(
     order: Order | None = None,
     best_only: Reading | None = None,
     replicate: int = 0,
+    re_ask: int = RE_ASK,
 ) -> Iterator[Annotation]:
     """Ask every question of the codebook about every item, and give the answers in the order of the items.
 
-    One annotation for each item and question. Items are pulled as the backend takes requests.
+    One annotation for each item and question; see `ask`.
+    """
+    asked = ask(items, codebook, backend, order=order, best_only=best_only, replicate=replicate, re_ask=re_ask)
+    return (one.annotation(backend.name) for one in asked)
+
+
+def ask(
+    items: Iterable[Item],
+    codebook: Codebook,
+    backend: Backend,
+    *,
+    order: Order | None = None,
+    best_only: Reading | None = None,
+    replicate: int = 0,
+    re_ask: int = RE_ASK,
+) -> Iterator["Answered"]:
+    """Ask every question about every item, and give the replies in the order of the items.
+
+    Items are pulled as the backend takes requests.
 
     Args:
         items: what is asked about.
@@ -37,6 +62,7 @@ def annotate(
         order: what comes first in the prompts; None chooses by what the backend would read.
         best_only: score no more labels than it takes to find the one that is best by this reading.
         replicate: tells repeats apart; what was answered once is asked anew under another number.
+        re_ask: how often a model is told that its reply cannot be read, and why, and asked again.
 
     Raises:
         PromptError: the codebook's prompt does not render.
@@ -47,7 +73,7 @@ def annotate(
     stream = iter(items)
     if order is None:
         order, stream = choose_order(stream, codebook, backend)
-    asker = _Asker(codebook, Questions(codebook, backend, order, best_only), backend, replicate)
+    asker = _Asker(codebook, Questions(codebook, backend, order, best_only), backend, replicate, re_ask)
     while not asker.is_done:
         requests = asker.requests(stream)
         for reply in backend.answer(requests):
@@ -58,13 +84,52 @@ def annotate(
             raise BackendError(f"{backend.name} ended before it had answered everything")
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One question about one item, the requests that it took and their replies, in the same order."""
+
+    item: Item
+    question: Question
+    requests: tuple[Request, ...]
+    replies: tuple[Reply, ...]
+
+    def annotation(self, annotator: str) -> Annotation:
+        """Decide what the replies come to."""
+        return annotation(self.item.id, self.question, self.item.problem or self.replies, annotator, self.item.words)
+
+
+def annotation(
+    item: str, question: Question, replies: Status | Sequence[Reply], annotator: str, words: str
+) -> Annotation:
+    """Decide what the replies to a question about an item come to, or why there are none.
+
+    Quotes are looked for in `words`.
+    """
+    decision = Decision(replies) if isinstance(replies, Status) else decide(question, replies)
+    return Annotation(
+        item=item,
+        question=question.name,
+        annotator=annotator,
+        kind=Kind.MODEL,
+        label=decision.label,
+        probability=decision.probability,
+        probabilities=decision.probabilities or {},
+        status=decision.status,
+        rationale=decision.rationale,
+        evidence=decision.evidence,
+        misquoted=misquoted(decision.evidence, words),
+    )
+
+
 @dataclass(slots=True)
 class _Asked:
     """One question about one item, with the replies that have come in."""
 
     item: Item
     question: Question
+    requests: list[Request]
     replies: list[Reply | None]
+    re_asked: int = 0
 
     @property
     def is_answered(self) -> bool:
@@ -79,21 +144,27 @@ class _Asker:
     questions: Questions
     backend: Backend
     replicate: int
+    re_ask: int
     _order: deque[_Asked] = field(default_factory=deque)
     _open: dict[int, tuple[_Asked, int]] = field(default_factory=dict)
+    _again: deque[Request] = field(default_factory=deque)
     _next_id: int = 0
-    is_done: bool = False
+    _items_ended: bool = False
 
     def requests(self, items: Iterator[Item]) -> Iterator[Request]:
         """Ask about one item after the other, until so many wait for an earlier one that it must be answered first."""
-        while len(self._order) < _MOST_WAITING:
+        while True:
+            while self._again:
+                yield self._again.popleft()
+            if len(self._order) >= _MOST_WAITING:
+                return
             item = next(items, None)
             if item is None:
-                self.is_done = True
+                self._items_ended = True
                 return
             for question in self.codebook.questions:
                 requests = [] if item.problem else list(self._ask(question, item))
-                asked = _Asked(item, question, [None] * len(requests))
+                asked = _Asked(item, question, requests, [None] * len(requests))
                 self._order.append(asked)
                 for place, request in enumerate(requests):
                     self._open[request.id] = asked, place
@@ -101,36 +172,33 @@ class _Asker:
 
     def take(self, reply: Reply) -> None:
         asked, place = self._open.pop(reply.request_id)
-        asked.replies[place] = reply
+        said = read_reply(asked.question, reply.text) if isinstance(reply, Completion) else None
+        if isinstance(reply, Completion) and isinstance(said, Fault) and asked.re_asked < self.re_ask:
+            asked.re_asked += 1
+            self._next_id += 1
+            again = asked_again(asked.requests[place], reply.text, said.reason, self._next_id)
+            asked.requests[place] = again
+            self._open[again.id] = asked, place
+            self._again.append(again)
+        else:
+            asked.replies[place] = reply
 
-    def finished(self) -> Iterator[Annotation]:
+    def finished(self) -> Iterator[Answered]:
         while self._order and self._order[0].is_answered:
-            yield self._annotation(self._order.popleft())
+            done = self._order.popleft()
+            replies = tuple(reply for reply in done.replies if reply is not None)
+            yield Answered(done.item, done.question, tuple(done.requests), replies)
+
+    @property
+    def is_done(self) -> bool:
+        return self._items_ended and not self._again
 
     @property
     def is_waiting(self) -> bool:
-        return bool(self._order)
+        """Whether something is neither answered nor about to be asked again."""
+        return bool(self._order) and not self._again
 
     def _ask(self, question: Question, item: Item) -> Iterator[Request]:
         for messages, form in self.questions.about(item, question):
             self._next_id += 1
             yield Request(self._next_id, messages, form, self.replicate)
-
-    def _annotation(self, asked: _Asked) -> Annotation:
-        if asked.item.problem:
-            decision = Decision(asked.item.problem)
-        else:
-            decision = decide(asked.question, [reply for reply in asked.replies if reply is not None])
-        return Annotation(
-            item=asked.item.id,
-            question=asked.question.name,
-            annotator=self.backend.name,
-            kind=Kind.MODEL,
-            label=decision.label,
-            probability=decision.probability,
-            probabilities=decision.probabilities or {},
-            status=decision.status,
-            rationale=decision.rationale,
-            evidence=decision.evidence,
-            misquoted=misquoted(decision.evidence, asked.item),
-        )

@@ -10,8 +10,7 @@ from llmclf.annotations import LabelValue
 from llmclf.backends.base import Completion, Failure, Reading, Reply, Scores
 from llmclf.codebook import Question
 from llmclf.errors import InputError
-from llmclf.items import Item
-from llmclf.schemas import read_reply
+from llmclf.schemas import Fault, read_reply
 from llmclf.status import Status
 
 YES, NO = "yes", "no"
@@ -46,8 +45,8 @@ def decide(question: Question, replies: Sequence[Reply]) -> Decision:
 
 def _decide_written(question: Question, completion: Completion) -> Decision:
     said = read_reply(question, completion.text)
-    if isinstance(said, Status):
-        return Decision(said)
+    if isinstance(said, Fault):
+        return Decision(said.status)
     return Decision(Status.OK, said.label, rationale=said.rationale, evidence=said.evidence)
 
 
@@ -82,10 +81,9 @@ def _decide_set(question: Question, scores: Sequence[Scores]) -> Decision:
     return Decision(Status.OK, chosen, joint, applies)
 
 
-def misquoted(quotes: Iterable[str], item: Item) -> tuple[str, ...]:
-    """Give the quotes that do not stand in the item, character by character; a blank one quotes nothing."""
-    text = "\n".join(f"{turn.speaker}: {turn.text}" for turn in item.turns) or item.text
-    return tuple(quote for quote in quotes if not quote.strip() or quote not in text)
+def misquoted(quotes: Iterable[str], words: str) -> tuple[str, ...]:
+    """Give the quotes that do not stand in the words, character by character; a blank one quotes nothing."""
+    return tuple(quote for quote in quotes if not quote.strip() or quote not in words)
 
 
 def whole(scores: Scores) -> Mapping[str, float]:

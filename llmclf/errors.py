@@ -11,7 +11,8 @@ LlmclfError
 │   ├── ModelFileError      a model file that is missing or cannot be loaded
 │   ├── ServerUnreachable   nobody answers at the address (a later retry can help)
 │   └── ServerRefused       the server answers, and will not serve: key, model name, quota
-└── StoreError              the record file cannot be read or written
+├── StoreError              the record file cannot be read or written
+└── LimitReached            as many requests were asked as may be
 
 One request that fails is not an exception: it is a `Failure`, with a `Status`.
 """
@@ -80,6 +81,12 @@ class ServerRefused(BackendError):
 
 class StoreError(LlmclfError):
     """The record file cannot be read or written."""
+
+
+class LimitReached(LlmclfError):
+    """As many requests were asked as may be; what was answered is kept."""
+
+    exit_code = 6
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -38,6 +38,11 @@ class Item:
         if self.problem is None:
             object.__setattr__(self, "problem", self._find_problem())
 
+    @property
+    def words(self) -> str:
+        """All that is said in it: the text, or a line a turn."""
+        return "\n".join(f"{turn.speaker}: {turn.text}" for turn in self.turns) or self.text
+
     def _find_problem(self) -> Status | None:
         texts = [self.text, *chain.from_iterable((turn.speaker, turn.text) for turn in self.turns)]
         if any(_has_surrogates(text) for text in texts):

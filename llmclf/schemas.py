@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from llmclf.codebook import Question
+from llmclf.errors import unknown
 from llmclf.status import Status
 
 
@@ -34,7 +35,15 @@ def reply_schema(question: Question) -> str:
     return json.dumps(reply_model(question).model_json_schema(), ensure_ascii=False)
 
 
-def read_reply(question: Question, text: str) -> Said | Status:
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a reply names no label: the status, and the reason in words that a model can mend it by."""
+
+    status: Status
+    reason: str
+
+
+def read_reply(question: Question, text: str) -> Said | Fault:
     """Give what a reply says, or why it names no label.
 
     A label that the codebook does not have is `wrong_label`, never the nearest one.
@@ -42,11 +51,13 @@ def read_reply(question: Question, text: str) -> Said | Status:
     codes = {label.name: label.code for label in question.labels}
     try:
         reply = _any_label_model(question).model_validate_json(text).model_dump()
-    except ValidationError:
-        return Status.MALFORMED
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = " ".join(map(str, fault["loc"]))
+        return Fault(Status.MALFORMED, f"{place}: {fault['msg']}" if place else fault["msg"])
     names = reply["label"] if question.kind == "set" else [reply["label"]]
-    if not set(names) <= set(codes):
-        return Status.WRONG_LABEL
+    if wrong := [name for name in names if name not in codes]:
+        return Fault(Status.WRONG_LABEL, unknown("label", wrong[0], codes))
     named = tuple(code for name, code in codes.items() if name in names)
     label = named if question.kind == "set" else named[0]
     return Said(label, reply.get("rationale", ""), tuple(reply.get("evidence", ())))

@@ -1,34 +1,30 @@
 """The record: every reply, raw, with all that produced it. One SQLite file, and the only state there is."""
 
-import hashlib
 import json
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from llmclf.backends.base import (
-    AnswerForm,
-    Completion,
-    Failure,
-    Identity,
-    Likelihoods,
-    Message,
-    Reading,
-    Reply,
-    Request,
-    Scores,
-    Structured,
-    Usage,
-)
+from llmclf.backends.base import AnswerForm, Failure, Identity, Message, Reply, Request
 from llmclf.errors import StoreError
-from llmclf.status import Status
+from llmclf.record_json import (
+    KEY_BYTES,
+    canonical_json,
+    digest,
+    form_json,
+    form_of,
+    messages_json,
+    reply_json,
+    reply_of,
+)
 
-_FORMAT = 2
+_FORMAT = 3
 _APPLICATION = 0x6C6D636C  # "lmcl", so that another program's database is not taken for a record
+_RECORD = "identity, messages, form, replicate, kind, body, seconds, recorded_at"
 _COMMIT_SECONDS = 0.05
 _COMMIT_REPLIES = 256
 
@@ -47,10 +43,31 @@ _SCHEMA = (
     seconds REAL NOT NULL,
     recorded_at REAL NOT NULL      -- Unix time
 ) WITHOUT ROWID""",
-    "CREATE TABLE plans (key TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE plans (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, content TEXT NOT NULL)",
+    """CREATE TABLE rows (
+    plan INTEGER NOT NULL,         -- plans.id
+    position INTEGER NOT NULL,     -- of the item in the input, from 0
+    item TEXT NOT NULL,            -- its id
+    problem TEXT NOT NULL,         -- a status: why nothing was asked about it; or nothing
+    words INTEGER,                 -- texts.id of what was asked about, where quotes of it are to be checked
+    keys BLOB NOT NULL,            -- replies.key of its requests, one after the other
+    PRIMARY KEY (plan, position)
+) WITHOUT ROWID""",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_FORMAT}",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One item of a job, with the keys of the requests that were made about it, in the order of the questions."""
+
+    item: str
+    problem: str
+    """The status that it came with, where nothing could be asked; otherwise nothing."""
+    words: str | None
+    """What was asked about, if it is kept."""
+    keys: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +78,6 @@ class Record:
     request: Request
     reply: Reply
     recorded_at: float
-
-
-def request_key(request: Request, identity: Identity) -> bytes:
-    """Give the 16 bytes that tell requests apart: the model, its settings, and all that is asked but the id."""
-    asked = [asdict(identity), _messages_json(request.messages), _form_json(request.form), request.replicate]
-    return _digest(_json(asked))
 
 
 class Store:
@@ -80,6 +91,7 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._text_ids: dict[bytes, int] = {}
+        self._forms: dict[int, AnswerForm] = {}
         self._waiting = 0
         self._last_commit = time.monotonic()
         with self._translated():
@@ -115,31 +127,63 @@ class Store:
             row = self._db.execute(
                 "SELECT kind, body, seconds FROM replies WHERE key = ? AND NOT retryable", (key,)
             ).fetchone()
-        return row and _reply(request, *row)
+        return row and reply_of(request, *row)
 
     def add(self, request: Request, key: bytes, identity: Identity, reply: Reply) -> None:
         """Record a reply; it is on disk after the next commit, by `commit` or with a later call."""
         retryable = isinstance(reply, Failure) and reply.retryable
-        with self._translated():
-            if not self._waiting:
-                self._db.execute("BEGIN IMMEDIATE")
+        with self._writing():
             messages = [[message.role, [self._text_id(part) for part in message.parts]] for message in request.messages]
             self._db.execute(
-                "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                # What holds is never replaced: of two who asked, the later may bring a mere failure.
+                "INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+                "kind = excluded.kind, retryable = excluded.retryable, body = excluded.body, "
+                "seconds = excluded.seconds, recorded_at = excluded.recorded_at WHERE replies.retryable",
                 (
                     key,
-                    _digest(_json(_messages_json(request.messages))),
-                    self._text_id(_json(asdict(identity))),
-                    _json(messages),
-                    self._text_id(_json(_form_json(request.form))),
+                    digest(canonical_json(messages_json(request.messages))),
+                    self._text_id(canonical_json(asdict(identity))),
+                    canonical_json(messages),
+                    self._text_id(canonical_json(form_json(request.form))),
                     request.replicate,
                     type(reply).__name__.lower(),
                     retryable,
-                    _json(_body(request, reply)),
+                    canonical_json(reply_json(request, reply)),
                     reply.seconds,
                     time.time(),
                 ),
             )
+
+    def put_row(self, plan: int, position: int, row: ItemRow) -> None:
+        """Keep which requests were made about an item; it is on disk as what was added is."""
+        with self._writing():
+            words = None if row.words is None else self._text_id(row.words)
+            self._db.execute(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
+                (plan, position, row.item, row.problem, words, b"".join(row.keys)),
+            )
+
+    def end_rows(self, plan: int, count: int) -> None:
+        """Drop rows after the last one: of an input that was longer once."""
+        with self._writing():
+            self._db.execute("DELETE FROM rows WHERE plan = ? AND position >= ?", (plan, count))
+
+    def rows(self, plan: int) -> Iterator[ItemRow]:
+        """Give a job's items in the order of the input."""
+        self.commit()
+        query = "SELECT item, problem, words, keys FROM rows WHERE plan = ? ORDER BY position"
+        with self._translated():
+            for item, problem, words, keys in self._db.execute(query, (plan,)):
+                split = tuple(keys[start : start + KEY_BYTES] for start in range(0, len(keys), KEY_BYTES))
+                yield ItemRow(item, problem, None if words is None else self._text(words), split)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write within the transaction that is open, or a new one."""
+        with self._translated():
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+            yield
         self._waiting += 1
         self._commit_in_time()
 
@@ -155,29 +199,63 @@ class Store:
         self._waiting = 0
         self._last_commit = time.monotonic()
 
-    def plan(self, key: str) -> dict[str, Any] | None:
-        """Give how a job was begun, if it was."""
+    def plans(self) -> dict[str, tuple[int, dict[str, Any]]]:
+        """Give how each job was begun, by its key: its number and its content."""
         with self._translated():
-            row = self._db.execute("SELECT content FROM plans WHERE key = ?", (key,)).fetchone()
-        return dict(json.loads(row[0])) if row else None
+            rows = self._db.execute("SELECT key, id, content FROM plans ORDER BY id").fetchall()
+        return {key: (number, json.loads(content)) for key, number, content in rows}
 
-    def keep_plan(self, key: str, content: dict[str, Any]) -> None:
-        """Keep how a job is begun; it is on disk at once."""
+    def keep_plan(self, key: str, content: dict[str, Any]) -> int:
+        """Keep how a job is begun, on disk at once, and give its number."""
         self.commit()
         with self._translated():
-            self._db.execute("INSERT INTO plans VALUES (?, ?)", (key, _json(content)))
+            self._db.execute("INSERT INTO plans (key, content) VALUES (?, ?)", (key, canonical_json(content)))
+        return self.plans()[key][0]
 
     def records(self) -> Iterator[Record]:
         """Give all records, oldest first; the requests' ids are their numbers."""
-        columns = "identity, messages, form, replicate, kind, body, seconds, recorded_at"
         with self._translated():
-            rows = self._db.execute(f"SELECT {columns} FROM replies ORDER BY recorded_at")  # noqa: S608 - constant
-            for number, (identity, messages, form, replicate, kind, body, seconds, at) in enumerate(rows):
-                parts = tuple(Message(role, tuple(map(self._text, ids))) for role, ids in json.loads(messages))
-                request = Request(number, parts, _form(json.loads(self._text(form))), replicate)
-                yield Record(
-                    Identity(**json.loads(self._text(identity))), request, _reply(request, kind, body, seconds), at
-                )
+            rows = self._db.execute(f"SELECT {_RECORD} FROM replies ORDER BY recorded_at")  # noqa: S608 - constant
+            for number, row in enumerate(rows):
+                yield self._record(number, *row)
+
+    def record(self, key: bytes) -> Record | None:
+        """Give one record, failures that a retry can help included."""
+        with self._translated():
+            row = self._db.execute(f"SELECT {_RECORD} FROM replies WHERE key = ?", (key,)).fetchone()  # noqa: S608 - constant
+            return self._record(0, *row) if row else None
+
+    def reply(self, key: bytes) -> Reply | None:
+        """Give the reply alone, failures that a retry can help included; its request's id is 0."""
+        with self._translated():
+            row = self._db.execute("SELECT form, kind, body, seconds FROM replies WHERE key = ?", (key,)).fetchone()
+            return reply_of(Request(0, (), self._form_of(row[0])), *row[1:]) if row else None
+
+    def reopen(self, key: bytes) -> None:
+        """Let a recorded failure be asked again."""
+        with self._writing():
+            self._db.execute("UPDATE replies SET retryable = 1 WHERE key = ? AND kind = 'failure'", (key,))
+
+    def _record(
+        self,
+        number: int,
+        identity: int,
+        messages: str,
+        form: int,
+        replicate: int,
+        kind: str,
+        body: str,
+        seconds: float,
+        at: float,
+    ) -> Record:
+        parts = tuple(Message(role, tuple(map(self._text, ids))) for role, ids in json.loads(messages))
+        request = Request(number, parts, self._form_of(form), replicate)
+        return Record(Identity(**json.loads(self._text(identity))), request, reply_of(request, kind, body, seconds), at)
+
+    def _form_of(self, text_id: int) -> AnswerForm:
+        if text_id not in self._forms:  # few: one a question
+            self._forms[text_id] = form_of(json.loads(self._text(text_id)))
+        return self._forms[text_id]
 
     def close(self) -> None:
         """Commit and close the file."""
@@ -187,14 +265,14 @@ class Store:
             self._db.close()
 
     def _text_id(self, text: str) -> int:
-        digest = _digest(text)
-        known = self._text_ids.get(digest)
+        text_hash = digest(text)
+        known = self._text_ids.get(text_hash)
         if known is None:
-            self._db.execute("INSERT OR IGNORE INTO texts (hash, content) VALUES (?, ?)", (digest, text))
-            (known,) = self._db.execute("SELECT id FROM texts WHERE hash = ?", (digest,)).fetchone()
+            self._db.execute("INSERT OR IGNORE INTO texts (hash, content) VALUES (?, ?)", (text_hash, text))
+            (known,) = self._db.execute("SELECT id FROM texts WHERE hash = ?", (text_hash,)).fetchone()
             if len(self._text_ids) > 4096:  # heads, forms and identities come back; texts seldom do
                 self._text_ids.clear()
-            self._text_ids[digest] = known
+            self._text_ids[text_hash] = known
         return known
 
     def _text(self, text_id: int) -> str:
@@ -209,62 +287,3 @@ class Store:
             raise StoreError(
                 f"the record {self.path} cannot be used: {error}", "Give a path that can be read and written"
             ) from None
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
-
-
-def _json(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    # In ASCII: a server may send half an emoji, which JSON can hold and UTF-8 cannot.
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _messages_json(messages: tuple[Message, ...]) -> list[Any]:
-    return [[message.role, message.parts] for message in messages]
-
-
-def _form_json(form: AnswerForm) -> dict[str, Any]:
-    if isinstance(form, Likelihoods):
-        best_only = {"best_only": asdict(form.best_only)} if form.best_only else {}
-        return {"labels": form.labels} | best_only
-    return {"name": form.name, "schema": form.schema}
-
-
-def _form(content: dict[str, Any]) -> AnswerForm:
-    if "labels" in content:
-        return Likelihoods(tuple(content["labels"]), _reading(content.get("best_only")))
-    return Structured(**content)
-
-
-def _reading(content: dict[str, Any] | None) -> Reading | None:
-    return Reading(content["mean"], tuple(content["correction"])) if content else None
-
-
-def _body(request: Request, reply: Reply) -> dict[str, Any]:
-    body = asdict(reply)
-    del body["request_id"], body["seconds"]
-    if isinstance(reply, Scores) and isinstance(request.form, Likelihoods):
-        for table, values in ("log_likelihoods", reply.log_likelihoods), ("tokens", reply.tokens):
-            body[table] = [values.get(label) for label in request.form.labels]
-    return body
-
-
-def _reply(request: Request, kind: str, body_json: str, seconds: float) -> Reply:
-    body = json.loads(body_json) | {"request_id": request.id, "seconds": seconds}
-    body["usage"] = Usage(**body["usage"])
-    if kind == "completion":
-        return Completion(**body)
-    if kind == "failure":
-        return Failure(**body | {"status": Status(body["status"])})
-    if not isinstance(request.form, Likelihoods):
-        raise StoreError("a record of scores answers a request that asked for none")
-    for table in ("log_likelihoods", "tokens"):
-        known = zip(request.form.labels, body[table], strict=True)
-        body[table] = {label: value for label, value in known if value is not None}
-    return Scores(**body | {"best_by": _reading(body["best_by"])})
-
-
-def renumbered(reply: Reply, request: Request) -> Reply:
-    """Give the same reply as the answer to another, equal request."""
-    return replace(reply, request_id=request.id)

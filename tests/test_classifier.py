@@ -137,7 +137,51 @@ def test_what_gives_no_likelihoods_is_asked_for_json_once_a_question() -> None:
         *[("3", question.name, Status.EMPTY) for question in BOOK.questions],
     ]
     assert {(a.probability, len(a.probabilities)) for a in annotations} == {(None, 0)}
+    assert len(backend.asked) == 6 + 2, "two cannot be read, and are asked again"
+
+
+def corrected(request: Request) -> Reply:
+    """Say what there is no such label for, and mend it only when told."""
+    _, text = user_words(request)
+    is_told = request.messages[-1].content.startswith("That reply cannot be used")
+    said = "up" if is_told and text != "stubborn" else "sideways"
+    return Completion(request.id, json.dumps({"label": said}))
+
+
+def test_a_reply_that_cannot_be_read_is_asked_again_with_the_reason() -> None:
+    backend = WindowBackend(corrected)
+    backend.forms = frozenset({Structured})
+    items = [Item("1", text="one"), Item("2", text="stubborn"), Item("3", text="three")]
+    assert labels(annotate(items, ONE_QUESTION, backend)) == [
+        ("1", "tone", "up"),
+        ("2", "tone", Status.WRONG_LABEL),
+        ("3", "tone", "up"),
+    ]
     assert len(backend.asked) == 6
+    first = next(request for request in backend.asked if len(request.messages) > 1)
+    assert [message.role for message in first.messages] == ["user", "assistant", "user"]
+    assert first.messages[1].content == '{"label": "sideways"}'
+    assert "unknown label 'sideways': known are 'up', 'down'" in first.messages[2].content
+
+
+@pytest.mark.parametrize(("times", "asked"), [(0, 1), (1, 2), (3, 4)])
+def test_a_reply_is_asked_again_a_set_number_of_times(times: int, asked: int) -> None:
+    backend = WindowBackend(corrected)
+    backend.forms = frozenset({Structured})
+    (annotation,) = annotate([Item("2", text="stubborn")], ONE_QUESTION, backend, re_ask=times)
+    assert annotation.status is Status.WRONG_LABEL
+    assert len(backend.asked) == asked
+
+
+def test_what_was_asked_again_is_found_on_record(tmp_path: Path) -> None:
+    backend = WindowBackend(corrected)
+    backend.forms = frozenset({Structured})
+    for _ in range(2):
+        recorded = RecordedBackend(backend, Store(tmp_path / "job.sqlite"))
+        (annotation,) = annotate([Item("1", text="one")], ONE_QUESTION, recorded)
+        assert annotation.label == "up"
+        recorded.close()
+    assert len(backend.asked) == 2
 
 
 REASONED = Codebook(
@@ -166,7 +210,7 @@ def reason(request: Request) -> Reply:
 def test_a_question_with_reasons_is_answered_in_words_and_the_others_as_ever() -> None:
     backend = WindowBackend(reason)
     items = [Item("1", text="down one size"), Item("2", text=" "), Item("3", text="nothing")]
-    annotations = list(annotate(items, REASONED, backend))
+    annotations = list(annotate(items, REASONED, backend, re_ask=0))
     assert labels(annotations) == [
         ("1", "tone", "down"),
         ("1", "stars", "1"),

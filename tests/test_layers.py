@@ -12,15 +12,16 @@ import llmclf
 ROOT = Path(llmclf.__file__).parent
 FLOORS = [
     {"errors", "levels", "status"},
-    {"tables"},
+    {"tables", "hold"},
     {"codebook", "items", "annotations", "backends.base"},
+    {"record_json"},
     {"prompts", "schemas", "store", "agreement"},
     {"backends"},
     {"decisions"},
     {"asking"},
     {"classifier"},
     {"job", "frames"},
-    {"estimator"},
+    {"estimator", "job_file", "estimate"},
     {"audit"},
     {"cli", "", "__main__"},
 ]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llmclf.codebook import Label, Question
-from llmclf.schemas import Said, read_reply, reply_model, reply_schema
+from llmclf.schemas import Fault, Said, read_reply, reply_model, reply_schema
 from llmclf.status import Status
 
 CHOICE = Question(name="q", kind="choice", ask="?", label=(Label(name="yes"), Label(name='né "o"')))
@@ -46,9 +46,12 @@ NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(bool)
 def test_a_reply_names_labels_or_says_why_not(
     question: Question, reply: object, want: str | tuple[str, ...] | Status
 ) -> None:
-    got = read_reply(question, json.dumps(reply))
-    assert got == (want if isinstance(want, Status) else Said(want))
-    assert isinstance(got, Status) == isinstance(want, Status)
+    assert read(question, reply) == (want if isinstance(want, Status) else Said(want))
+
+
+def read(question: Question, reply: object) -> Said | Status:
+    said = read_reply(question, json.dumps(reply))
+    return said.status if isinstance(said, Fault) else said
 
 
 @pytest.mark.parametrize(
@@ -77,17 +80,29 @@ def test_a_reply_names_labels_or_says_why_not(
 def test_a_reply_has_the_reasons_that_were_asked_for_and_no_others(
     question: Question, reply: object, want: Said | Status
 ) -> None:
-    assert read_reply(question, json.dumps(reply)) == want
+    assert read(question, reply) == want
 
 
 @pytest.mark.parametrize("text", ["", "yes", '{"label": "ye', '{"label": "yes"} and more', "<html>", "\ud83d"])
 def test_what_is_no_json_is_malformed(text: str) -> None:
-    assert read_reply(CHOICE, text) is Status.MALFORMED
+    said = read_reply(CHOICE, text)
+    assert isinstance(said, Fault)
+    assert said.status is Status.MALFORMED
+    assert said.reason
+
+
+def test_the_reason_says_what_to_mend() -> None:
+    wrong = read_reply(CHOICE, '{"label": "yess"}')
+    assert isinstance(wrong, Fault)
+    assert wrong.reason.startswith("unknown label 'yess': did you mean 'yes'? known are 'yes'")
+    extra = read_reply(CHOICE, '{"label": "yes", "why": "so"}')
+    assert isinstance(extra, Fault)
+    assert extra.reason.startswith("why: ")
 
 
 @given(st.text())
 def test_no_text_is_an_error(text: str) -> None:
-    assert isinstance(read_reply(SET, text), Status)
+    assert isinstance(read_reply(SET, text), Fault)
 
 
 @given(st.lists(NAMES, min_size=2, max_size=5, unique=True), st.data())

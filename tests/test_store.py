@@ -28,8 +28,9 @@ from llmclf.backends.base import (
     Usage,
 )
 from llmclf.errors import StoreError
+from llmclf.record_json import renumbered, request_key
 from llmclf.status import Status
-from llmclf.store import Store, renumbered, request_key
+from llmclf.store import Store
 
 from .test_tables import read_only_folder
 
@@ -37,6 +38,7 @@ IDENTITY = Identity({"engine": "test", "file": "é"}, {"context": 8})
 REQUEST = Request(1, (Message("user", ("Which?\n", "text")),), Likelihoods(("a", "b")))
 SCORES = Scores(1, {"a": -0.5, "b": -1.5}, {"a": 1, "b": 2})
 
+UNUSED = itertools.count()
 WORDS = st.text(max_size=8)
 FROM_A_SERVER = st.text(st.characters(), max_size=8)  # where half an emoji can come
 COUNTS = st.integers(0, 10**9)
@@ -117,6 +119,7 @@ def test_a_reply_is_found_as_it_was_written(
     big_store: Store, pair: tuple[Request, Reply], identity: Identity, number: int
 ) -> None:
     request, reply = pair
+    request = replace(request, replicate=next(UNUSED))  # what holds is never replaced
     key = request_key(request, identity)
     big_store.add(request, key, identity, reply)
     again = replace(request, id=number)
@@ -131,11 +134,12 @@ def test_records_hold_all_that_produced_them(
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store") / "job.sqlite")
     began = time.time()
-    last = {}
+    last: dict[bytes, tuple[Request, Reply, Identity]] = {}
     for (request, reply), identity in written:
         key = request_key(request, identity)
         store.add(request, key, identity, reply)
-        last[key] = request, reply, identity
+        if key not in last or getattr(last[key][1], "retryable", False):
+            last[key] = request, reply, identity
     store.close()
     store = Store(store.path)
     records = list(store.records())
@@ -210,6 +214,23 @@ def test_a_retry_takes_the_place_of_a_failure(store: Store) -> None:
     add(store, 1)
     assert store.find(asked(1), key) == SCORES
     assert len(list(store.records())) == 1
+
+
+def test_an_answer_is_not_replaced_by_a_late_failure_nor_by_another_answer(store: Store) -> None:
+    key = request_key(asked(1), IDENTITY)
+    add(store, 1)
+    add(store, 1, Failure(1, Status.TIMEOUT, "slow", retryable=True))
+    add(store, 1, replace(SCORES, seconds=9.0))
+    assert store.find(asked(1), key) == SCORES
+
+
+def test_a_failure_that_is_opened_again_is_asked_again_and_an_answer_is_not(store: Store) -> None:
+    add(store, 1, Failure(1, Status.CUT, "cut"))
+    add(store, 2)
+    for number in (1, 2):
+        store.reopen(request_key(asked(number), IDENTITY))
+    assert store.find(asked(1), request_key(asked(1), IDENTITY)) is None
+    assert store.find(asked(2), request_key(asked(2), IDENTITY)) is not None
 
 
 def test_others_see_what_was_committed(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

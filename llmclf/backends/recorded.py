@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from llmclf.backends.base import Backend, Identity, Json, Likelihoods, Reply, Request, Structured
-from llmclf.store import Store, renumbered, request_key
+from llmclf.errors import LimitReached
+from llmclf.record_json import renumbered, request_key
+from llmclf.store import Store
 
 _MOST_WAITING = 1024
 """Requests that need no asking and may wait while the backend takes requests."""
@@ -14,9 +16,12 @@ _Forms = frozenset[type[Likelihoods] | type[Structured]]
 
 
 class RecordedBackend:
-    """Answers from a store what is recorded there; asks a backend for the rest, once, and records it."""
+    """Answers from a store what is recorded there; asks a backend for the rest, once, and records it.
 
-    def __init__(self, backend: Backend, store: Store) -> None:
+    At most `most` requests are asked; before another is, what is under way is still answered, and then it raises.
+    """
+
+    def __init__(self, backend: Backend, store: Store, most: int | None = None) -> None:
         self._backend = backend
         self._store = store
         self.name = backend.name
@@ -25,17 +30,28 @@ class RecordedBackend:
         self.resolved = backend.resolved
         self.measured = backend.measured
         self.tokens_to_read = backend.tokens_to_read
+        self._most = most
+        self._handed_on = 0
         self.asked = 0
         """Requests that went to the backend."""
         self.found = 0
         """Requests that were answered from the record, or by an equal request's answer."""
 
+    def key(self, request: Request) -> bytes:
+        """Give what a request and its reply are recorded under."""
+        return request_key(request, self.identity)
+
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
-        """Answer from the record, and through the backend; see `Backend.answer`."""
+        """Answer from the record, and through the backend; see `Backend.answer`.
+
+        Raises:
+            LimitReached: another request would have to be asked than may be.
+
+        """
         stream = iter(requests)
         try:
             for request in stream:
-                key = request_key(request, self.identity)
+                key = self.key(request)
                 reply = self._store.find(request, key)
                 if reply is not None:
                     self.found += 1
@@ -51,17 +67,22 @@ class RecordedBackend:
         open_requests: dict[bytes, list[Request]] = {}
         keys: dict[int, bytes] = {}
         equals = 0
+        beyond: list[Request] = []
 
         def missing() -> Iterator[Request]:
             nonlocal equals
             while len(found) + equals < _MOST_WAITING and (request := next(stream, None)) is not None:
-                key = request_key(request, self.identity)
+                key = self.key(request)
                 if key in open_requests:
                     open_requests[key].append(request)
                     equals += 1
                 elif (reply := self._store.find(request, key)) is not None:
                     found.append(reply)
+                elif self._handed_on == self._most:
+                    beyond.append(request)
+                    return
                 else:
+                    self._handed_on += 1
                     open_requests[key] = [request]
                     keys[request.id] = key
                     yield request
@@ -76,6 +97,8 @@ class RecordedBackend:
             yield from (renumbered(reply, request) for request in equal)
             yield from self._drain(found)
         yield from self._drain(found)
+        if beyond:
+            raise LimitReached(f"stopped at the limit of {self._most} requests", "The same command goes on")
 
     def _drain(self, found: deque[Reply]) -> Iterator[Reply]:
         while found:

@@ -9,6 +9,8 @@ from llmclf.cli.annotate import annotate
 from llmclf.cli.audit import audit
 from llmclf.cli.classify import classify
 from llmclf.cli.common import show_log
+from llmclf.cli.estimate import estimate
+from llmclf.cli.job import job
 from llmclf.cli.models import models
 from llmclf.errors import LlmclfError
 
@@ -22,8 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (classify, annotate, agreement, audit, models):
+for command in (classify, estimate, annotate, agreement, audit, models):
     app.command()(command)
+app.add_typer(job, name="job")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """`llmclf annotate`: a table of items in, the table of annotations out."""
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,8 +9,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmclf.cli.common import SOME_UNLABELLED, BackendOption, JsonOption, SettingOption, parse_settings, progress
-from llmclf.errors import InputError, unknown
+from llmclf.cli.columns import (
+    ConversationOption,
+    FormatOption,
+    IdOption,
+    SpeakerOption,
+    TableArgument,
+    TextOption,
+    TurnOption,
+    TurnsOption,
+    item_columns,
+)
+from llmclf.cli.common import (
+    SOME_UNLABELLED,
+    BackendOption,
+    CodebookOption,
+    JsonOption,
+    LocalOnlyOption,
+    OrderOption,
+    SettingOption,
+    parse_order,
+    parse_settings,
+    progress,
+)
+from llmclf.errors import InputError
 from llmclf.status import Status
 
 if TYPE_CHECKING:
@@ -20,32 +43,20 @@ if TYPE_CHECKING:
 
 
 def annotate(
-    table: Annotated[str, typer.Argument(metavar="INPUT", help="CSV, JSONL or Parquet; - is standard input.")],
-    codebook: Annotated[Path, typer.Option("--codebook", "-c", help="A folder with codebook.toml, or a TOML file.")],
+    table: TableArgument,
+    codebook: CodebookOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The table to write: *.csv, *.jsonl or *.parquet.")],
     backend: BackendOption = "local",
     setting: SettingOption = None,
-    id_column: Annotated[str, typer.Option(help="The column with the items' ids.")] = "id",
-    text_column: Annotated[str, typer.Option(help="The column with the texts, or the turns' texts.")] = "text",
-    turns_column: Annotated[
-        str | None, typer.Option(help="Conversations: the column with JSON of speakers and texts.")
-    ] = None,
-    turn: Annotated[
-        list[str] | None, typer.Option(metavar="SPEAKER=COLUMN", help="Conversations: one column a turn; repeatable.")
-    ] = None,
-    conversation_column: Annotated[
-        str | None, typer.Option(help="Conversations of one row a turn: the column with their ids.")
-    ] = None,
-    speaker_column: Annotated[
-        str, typer.Option(help="The column with the speakers, beside --conversation-column.")
-    ] = "speaker",
-    input_format: Annotated[
-        str | None, typer.Option("--format", help="csv, jsonl or parquet, where the name does not say.")
-    ] = None,
+    id_column: IdOption = "id",
+    text_column: TextOption = "text",
+    turns_column: TurnsOption = None,
+    turn: TurnOption = None,
+    conversation_column: ConversationOption = None,
+    speaker_column: SpeakerOption = "speaker",
+    input_format: FormatOption = None,
     job: Annotated[Path | None, typer.Option(help="The record of replies; default: OUT.job.sqlite.")] = None,
-    order: Annotated[
-        str | None, typer.Option(help="What comes first in a prompt, codebook or text; default: what is cheaper.")
-    ] = None,
+    order: OrderOption = None,
     best_only: Annotated[
         bool,
         typer.Option("--best-only", help="Local models: find the best label alone, without probabilities."),
@@ -53,6 +64,10 @@ def annotate(
     reproducible: Annotated[
         bool, typer.Option("--reproducible", help="Local models: the same bits each time, several times slower.")
     ] = False,
+    max_requests: Annotated[
+        int | None, typer.Option("--max-requests", min=1, help="Stop before more requests are asked; exit code 6.")
+    ] = None,
+    local_only: LocalOnlyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a codebook's questions about every row, and write one row an item and question.
@@ -61,16 +76,7 @@ def annotate(
 
     Example: llmclf annotate reviews.csv --codebook prompts/sentiment --out labels.csv
     """
-    from llmclf.items import ItemColumns
-
-    columns = ItemColumns(
-        id=id_column,
-        text=text_column,
-        turns=turns_column,
-        speakers=tuple(_speaker(pair) for pair in turn or ()),
-        conversation=conversation_column,
-        speaker=speaker_column,
-    )
+    columns = item_columns(id_column, text_column, turns_column, turn, conversation_column, speaker_column)
     run_annotation(
         table,
         codebook,
@@ -80,21 +86,12 @@ def annotate(
         columns=columns,
         input_format=input_format,
         job=job,
-        order=_order(order),
+        order=parse_order(order),
         best_only=best_only,
+        max_requests=max_requests,
+        local_only=local_only,
         as_json=as_json,
     )
-
-
-def _order(name: str | None) -> "Order | None":
-    from llmclf.prompts import ORDERS
-
-    for order in ORDERS:
-        if name == order:
-            return order
-    if name is not None:
-        raise InputError(unknown("order", name, ORDERS))
-    return None
 
 
 def run_annotation(
@@ -109,6 +106,8 @@ def run_annotation(
     job: Path | None = None,
     order: "Order | None" = None,
     best_only: bool = False,
+    max_requests: int | None = None,
+    local_only: bool = False,
     as_json: bool = False,
 ) -> None:
     """Annotate a table, with progress on standard error and a summary at the end."""
@@ -128,7 +127,7 @@ def run_annotation(
         raise InputError(f"--out {out} is the input", "Give another path")
     count = check_items(table, columns, input_format)
     record = job or out.with_name(f"{out.name}.job.sqlite")
-    work = Job(record, book, backend, settings, order)
+    work = Job(record, book, backend, settings, order, max_requests=max_requests, local_only=local_only)
     summary = _Summary(book)
     try:
         items = stream_items(table, columns, input_format)
@@ -136,9 +135,7 @@ def run_annotation(
         with progress("annotating", count and count * len(book.questions)) as step:
             write_annotations(out, summary.watch(annotations, step), book.reasons)
     except KeyboardInterrupt:
-        print(
-            f"llmclf: stopped; {work.asked} new replies are kept in {record}; the same command goes on", file=sys.stderr
-        )
+        print(f"llmclf: stopped; {work.asked} new replies are kept in {record}; {_go_on()}", file=sys.stderr)
         raise
     finally:
         work.close()
@@ -154,11 +151,11 @@ def run_annotation(
         raise typer.Exit(SOME_UNLABELLED)
 
 
-def _speaker(pair: str) -> tuple[str, str]:
-    speaker, equals, column = pair.partition("=")
-    if not (speaker and equals and column):
-        raise InputError(f"--turn {pair}: no column", "Write SPEAKER=COLUMN, as in --turn Seeker=seeker_post")
-    return speaker, column
+def _go_on() -> str:
+    """Say which command goes on: the one that was given."""
+    program, *arguments = sys.argv
+    name = Path(program).name
+    return f"go on with: {shlex.join(['llmclf', *arguments])}" if name == "llmclf" else "the same command goes on"
 
 
 class _Summary:

@@ -12,6 +12,7 @@ from llmclf.cli.common import (
     SOME_UNLABELLED,
     BackendOption,
     JsonOption,
+    LocalOnlyOption,
     SettingOption,
     console,
     parse_settings,
@@ -33,6 +34,7 @@ def classify(
     ] = "Which label fits the text best?",
     backend: BackendOption = "local",
     setting: SettingOption = None,
+    local_only: LocalOnlyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Label a few texts; with --json, one JSON object a text, in order.
@@ -56,7 +58,7 @@ def classify(
             asked.append(text)
             yield Item(str(number), text=text)
 
-    engine = open_backend(backend, **parse_settings(setting))
+    engine = open_backend(backend, local_only=local_only, **parse_settings(setting))
     unlabelled = 0
     try:
         for number, annotation in enumerate(annotate(items(), codebook, engine)):

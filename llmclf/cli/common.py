@@ -6,16 +6,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmclf.errors import InputError
+from llmclf.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from llmclf.agreement import Coefficient
+    from llmclf.prompts import Order
 
 SOME_UNLABELLED = 3
 
@@ -32,6 +34,14 @@ SettingOption = Annotated[
         metavar="NAME=VALUE",
         help="A setting of the backend, as context=4096 or concurrency=32; repeatable.",
     ),
+]
+CodebookOption = Annotated[Path, typer.Option("--codebook", "-c", help="A folder with codebook.toml, or a TOML file.")]
+OrderOption = Annotated[
+    str | None,
+    typer.Option("--order", help="What comes first in a prompt, codebook or text; default: what is cheaper."),
+]
+LocalOnlyOption = Annotated[
+    bool, typer.Option("--local-only", help="Refuse a backend to which texts would leave this machine.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
@@ -50,6 +60,18 @@ def parse_settings(settings: Iterable[str] | None) -> dict[str, Any]:
             raise InputError(f"--setting {setting}: no value", "Write NAME=VALUE, as in --setting context=4096")
         parsed[name.replace("-", "_")] = _value(value)
     return parsed
+
+
+def parse_order(name: str | None) -> "Order | None":
+    """Read an order of the prompt by its name."""
+    from llmclf.prompts import ORDERS
+
+    for order in ORDERS:
+        if name == order:
+            return order
+    if name is not None:
+        raise InputError(unknown("order", name, ORDERS))
+    return None
 
 
 def _value(text: str) -> bool | int | float | str:

@@ -220,6 +220,9 @@ def test_the_openai_key_stays_at_home(
         (["in.csv", "--codebook", "one.toml"], "at least 2"),
         (["in.csv", "--codebook", "bad"], "'texts' is undefined"),
         (["in.csv", "--backend", "local:cut.gguf"], "cut.gguf cannot be loaded"),
+        (["in.csv", "--local-only", "--backend", "http://10.0.0.1/v1#m"], "is not on this machine"),
+        (["in.csv", "--local-only", "--backend", "https://localhost.example.org/v1#m"], "is not on this machine"),
+        (["in.csv", "--local-only", "--backend", "openai:gpt"], "openai:gpt is not on this machine"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
@@ -241,6 +244,26 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert said in run.err
     assert len(run.err.splitlines()) == 1
     assert sorted(folder.rglob("*")) == before
+
+
+def test_local_only_takes_a_model_or_a_server_on_this_machine(cli: Cli, folder: Path, llama_server: str) -> None:
+    for number, backend in enumerate(("local", f"{llama_server}#m")):
+        arguments = ["--codebook", "mood.toml", "--out", f"{number}.csv", "--backend", backend]
+        assert cli("annotate", "in.csv", *arguments, "--local-only").code == 3
+    assert (folder / "1.csv").exists()
+
+
+def test_a_limit_stops_before_it_is_passed_and_the_same_command_goes_on(cli: Cli, folder: Path) -> None:
+    (folder / "more.csv").write_text("id,text\na,One.\nb,Two.\nc,Two.\nd,Three.\ne,Four.\n")
+    arguments = ["annotate", "more.csv", "--codebook", "mood.toml", "--out", "out.csv"]
+    first = cli(*arguments, "--max-requests", 3)
+    assert first.code == 6
+    assert first.err.splitlines()[-1] == "llmclf: stopped at the limit of 3 requests. The same command goes on"
+    assert not (folder / "out.csv").exists()
+    last = cli(*arguments, "--max-requests", 3, "--json")
+    assert last.code == 0
+    assert json.loads(last.out)["asked"] == 1  # of five texts two are equal
+    assert len(read(folder / "out.csv")) == 5
 
 
 def test_an_interrupt_says_how_to_go_on_and_leaves_no_half_file(folder: Path, httpserver: HTTPServer) -> None:

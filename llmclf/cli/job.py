@@ -1,0 +1,153 @@
+"""`llmclf job`: look into a job file, ask again what failed, and write its table again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmclf.cli.common import JsonOption, console, progress
+
+if TYPE_CHECKING:
+    from llmclf.job import Plan
+    from llmclf.job_file import Progress
+
+job = typer.Typer(
+    help="Look into a job file, ask again what failed, and write its table again.",
+    epilog="Example: llmclf job status labels.csv.job.sqlite",
+    no_args_is_help=True,
+)
+
+JobArgument = Annotated[Path, typer.Argument(metavar="JOB", help="The --job of an earlier annotate.")]
+PlanOption = Annotated[
+    int | None, typer.Option("--plan", metavar="N", help="Which of its plans, by the number that status shows.")
+]
+
+
+@job.command()
+def status(path: JobArgument, as_json: JsonOption = False) -> None:
+    """Say what was asked, what is done, and what has no label and why.
+
+    Example: llmclf job status labels.csv.job.sqlite
+    """
+    from llmclf.job_file import JobFile
+    from llmclf.tables import json_text
+
+    file = JobFile(path)
+    try:
+        found = {number: file.progress(number) for number in file.plans}
+        if as_json:
+            print(json_text([_to_dict(n, file.plans[n], one) for n, one in found.items()]))
+            return
+        terminal = console()
+        for number, one in found.items():
+            plan = file.plans[number]
+            book = file.codebook(number)
+            terminal.print(f"plan {number}: {book.name}, by {plan.annotator} ({plan.uri})", markup=False)
+            terminal.print(f"  {one.items} items, {_statuses(one)}", markup=False)
+            if one.can_retry:
+                terminal.print(f"  {one.can_retry} may be answered another time: llmclf job retry {path}", markup=False)
+        if not found:
+            terminal.print("nothing was asked yet")
+    finally:
+        file.close()
+
+
+@job.command()
+def failures(path: JobArgument, plan: PlanOption = None, as_json: JsonOption = False) -> None:
+    """List the questions that have no label, and why.
+
+    Example: llmclf job failures labels.csv.job.sqlite --json
+    """
+    from rich.table import Table
+
+    from llmclf.job_file import JobFile
+    from llmclf.tables import json_text
+
+    file = JobFile(path)
+    try:
+        found = file.unlabelled(file.choose(plan))
+        if as_json:
+            for one in found:
+                shown = {"item": one.item, "question": one.question, "status": str(one.status)}
+                print(json_text(shown | {"detail": one.detail, "can_retry": one.can_retry}))
+            return
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for heading in ("item", "question", "status", "retry", "detail"):
+            table.add_column(heading, overflow="fold")
+        for one in found:
+            table.add_row(one.item, one.question, str(one.status), "yes" if one.can_retry else "no", one.detail)
+        console().print(table if table.row_count else "all questions have a label", markup=False)
+    finally:
+        file.close()
+
+
+@job.command()
+def retry(
+    path: JobArgument,
+    plan: PlanOption = None,
+    also_final: Annotated[
+        bool, typer.Option("--all", help="Also what would fail again unless the backend has changed.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask again what failed, of the same model with the same settings.
+
+    Example: llmclf job retry labels.csv.job.sqlite
+    """
+    from llmclf.backends.base import Failure
+    from llmclf.job_file import retry as ask_again
+    from llmclf.tables import json_text
+
+    asked = still = 0
+    with progress("asking again", None) as step:
+        for reply in ask_again(path, plan, also_final=also_final):
+            asked += 1
+            still += isinstance(reply, Failure)
+            step(still)
+    if as_json:
+        print(json_text({"asked": asked, "failed": still}))
+        return
+    print(f"{asked} requests asked again, {still} failed again")
+    if asked:
+        print(f"write the table again: llmclf job export {path} --out TABLE")
+
+
+@job.command()
+def export(
+    path: JobArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A CSV, JSONL or Parquet file to write.")],
+    plan: PlanOption = None,
+) -> None:
+    """Write the table of annotations again from the record; no model is asked.
+
+    Example: llmclf job export labels.csv.job.sqlite --out labels.parquet
+    """
+    from llmclf.annotations import write_annotations
+    from llmclf.job_file import JobFile
+
+    file = JobFile(path)
+    try:
+        number = file.choose(plan)
+        write_annotations(out, file.annotations(number), file.codebook(number).reasons)
+    finally:
+        file.close()
+    print(f"wrote {out}")
+
+
+def _to_dict(number: int, plan: "Plan", found: "Progress") -> dict[str, Any]:
+    return {
+        "plan": number,
+        "codebook": plan.codebook["name"],
+        "backend": plan.uri,
+        "annotator": plan.annotator,
+        "order": plan.order,
+        "model": dict(plan.model),
+        "settings": dict(plan.settings),
+        "items": found.items,
+        "statuses": {str(status): count for status, count in found.statuses.items()},
+        "can_retry": found.can_retry,
+    }
+
+
+def _statuses(found: "Progress") -> str:
+    return ", ".join(f"{count} {status}" for status, count in found.statuses.most_common()) or "no answers"

@@ -1,0 +1,188 @@
+"""What annotating would take, before it is begun: requests, tokens, money and time."""
+
+import json
+import math
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from llmclf.asking import Questions, choose_order
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Likelihoods, Request
+from llmclf.codebook import Codebook
+from llmclf.errors import InputError, unknown
+from llmclf.items import Item
+from llmclf.prompts import Order
+
+SAMPLE = 1000
+"""Items whose prompts are rendered and counted; of more, these are taken for all."""
+_REASON_TOKENS = 60
+"""Of a rationale or of quotes, about."""
+
+
+class Price(BaseModel):
+    """What a model costs, for a million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What annotating a table would take."""
+
+    items: int
+    without_question: int
+    """Items that nothing can be asked about: empty, or not UTF-8."""
+    distinct: int
+    """Items that differ; equal ones are asked about once."""
+    requests: int
+    tokens_in: int
+    """To be read: by a local engine once where prompts share them, by a server in every request."""
+    tokens_out: int
+    """To be written."""
+    sampled: int
+    """Items whose prompts were counted."""
+    counted_by: str
+    """How tokens were counted."""
+    seconds: float | None
+    money: float | None
+
+
+def estimate(
+    items: Iterable[Item],
+    codebook: Codebook,
+    backend: Backend,
+    *,
+    order: Order | None = None,
+    price: Price | None = None,
+    requests_per_minute: float | None = None,
+) -> Estimate:
+    """Estimate what annotating would take; nothing is asked.
+
+    Args:
+        items: what would be asked about; pulled once.
+        codebook: what would be asked.
+        backend: who would answer.
+        order: what comes first in the prompts; None chooses as a job does.
+        price: what the model costs; None gives no money.
+        requests_per_minute: at which a server is asked; without it, its time is not known.
+
+    """
+    stream = iter(items)
+    if order is None:
+        order, stream = choose_order(stream, codebook, backend)
+    counts = _Counts()
+    first = list(islice(counts.watch(stream), SAMPLE))
+    sample = list({item.words: item for item in first if not item.problem}.values())
+    for _ in counts.watch(stream):
+        pass
+    requests = list(_requests(sample, codebook, Questions(codebook, backend, order)))
+    to_read, to_write = backend.tokens_to_read(requests), sum(_tokens_out(request) for request in requests)
+    counted_by = "the model's tokenizer"
+    if to_read is None:
+        characters = sum(len(message.content) for request in requests for message in request.messages)
+        to_read, counted_by = math.ceil(characters / CHARACTERS_A_TOKEN), f"{CHARACTERS_A_TOKEN} characters a token"
+    scale = counts.distinct / len(sample) if sample else 0.0
+    tokens_in, tokens_out = round(to_read * scale), round(to_write * scale)
+    asked = round(len(requests) * scale)
+    speed = _tokens_per_second(backend)
+    seconds = (tokens_in + tokens_out) / speed if speed else None
+    if requests_per_minute:
+        seconds = 60 * asked / requests_per_minute
+    money = (tokens_in * price.input + tokens_out * price.output) / 1e6 if price else None
+    return Estimate(
+        counts.items,
+        counts.without_question,
+        counts.distinct,
+        asked,
+        tokens_in,
+        tokens_out,
+        len(first),
+        counted_by,
+        seconds,
+        money,
+    )
+
+
+def read_prices(path: str | Path) -> Mapping[str, Price]:
+    """Read a price table: TOML, a table a model with `input` and `output`, for a million tokens.
+
+    Raises:
+        InputError: there is no such file, or it is no price table.
+
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return TypeAdapter(dict[str, Price]).validate_python(content)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"no price table at {path}: {error}", _PRICE_HINT) from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise InputError(f"{path}: {' '.join(map(str, fault['loc']))}: {fault['msg']}", _PRICE_HINT) from None
+
+
+_PRICE_HINT = "Write one as [model] input = 0.15 output = 0.6, for a million tokens, with the model in quotes"
+
+
+def price_of(model: str, prices: Mapping[str, Price]) -> Price:
+    """Give a model's price.
+
+    Raises:
+        InputError: the table has none.
+
+    """
+    if model not in prices:
+        raise InputError(unknown("model", model, prices))
+    return prices[model]
+
+
+class _Counts:
+    """Counts items as they pass."""
+
+    def __init__(self) -> None:
+        self.items = self.without_question = 0
+        self._seen: set[int] = set()
+
+    @property
+    def distinct(self) -> int:
+        return len(self._seen)
+
+    def watch(self, items: Iterator[Item]) -> Iterator[Item]:
+        for item in items:
+            self.items += 1
+            if item.problem:
+                self.without_question += 1
+            else:
+                self._seen.add(hash(item.words))
+            yield item
+
+
+def _requests(items: Sequence[Item], codebook: Codebook, questions: Questions) -> Iterator[Request]:
+    about = ((item, question) for item in items for question in codebook.questions)
+    asked = chain.from_iterable(questions.about(item, question) for item, question in about)
+    return (Request(number, messages, form) for number, (messages, form) in enumerate(asked))
+
+
+def _tokens_out(request: Request) -> int:
+    """Say about how much is written: nothing where labels are scored."""
+    if isinstance(request.form, Likelihoods):
+        return 0
+    properties: dict[str, Any] = json.loads(request.form.schema)["properties"]
+    label = properties["label"].get("items", properties["label"])
+    names = label.get("enum") or [label.get("const", "")]
+    characters = len('{"label": ""}') + sum(map(len, names)) / len(names)
+    return math.ceil(characters / CHARACTERS_A_TOKEN) + _REASON_TOKENS * (len(properties) - 1)
+
+
+def _tokens_per_second(backend: Backend) -> float | None:
+    """Give the speed that was measured for the layout of a local model's weights, if it was."""
+    measured = backend.measured.get(str(backend.resolved.get("layout")))
+    speed = measured.get("tokens_per_second") if isinstance(measured, dict) else None
+    return speed if isinstance(speed, float) and speed > 0 else None

@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Cli
+
+PRICES = '["m"]\ninput = 2.0\noutput = 10.0\n'
+
+
+def estimate(cli: Cli, *arguments: object) -> dict[str, float]:
+    run = cli("estimate", *arguments, "--json")
+    assert run.code == 0, run.err
+    found: dict[str, float] = json.loads(run.out)
+    return found
+
+
+def test_what_is_estimated_for_a_local_model_is_what_annotating_then_takes(cli: Cli, folder: Path) -> None:
+    rows = [f"{n},Sentence {n % 7} is long." for n in range(9)]
+    (folder / "more.csv").write_text("\n".join(["id,text", *rows, "z,"]))
+    arguments = ["more.csv", "--codebook", "mood.toml", "--out", "out.csv"]
+    found = estimate(cli, *arguments)
+    assert (found["items"], found["without_question"], found["distinct"], found["requests"]) == (10, 1, 7, 7)
+    assert found["tokens_out"] == 0
+    assert 7 * 6 <= found["tokens_in"] <= 7 * 40
+    assert found["seconds"] is not None
+    assert not (folder / "out.csv.job.sqlite").exists()
+    asked = json.loads(cli("annotate", *arguments, "--json").out)["asked"]
+    assert asked == found["requests"]
+
+
+def test_a_set_question_takes_a_request_a_label_where_labels_are_scored(cli: Cli, folder: Path) -> None:
+    (folder / "talk.csv").write_text("id,a\nx,I lost my job.\n")
+    shape = ["talk.csv", "--codebook", "talk.toml", "--turn", "Seeker=a"]
+    assert estimate(cli, *shape)["requests"] == 1 + 2
+    assert estimate(cli, *shape, "--backend", "http://localhost:9/v1#m")["requests"] == 1 + 1
+
+
+def test_a_server_is_estimated_by_characters_and_a_price_table(cli: Cli, folder: Path) -> None:
+    (folder / "prices.toml").write_text(PRICES)
+    arguments = ["in.csv", "--codebook", "mood.toml", "--backend", "http://localhost:9/v1#m"]
+    found = estimate(cli, *arguments, "--prices", "prices.toml", "--requests-per-minute", "4")
+    assert found["requests"] == 2
+    assert found["seconds"] == 30
+    assert found["money"] == pytest.approx((2 * found["tokens_in"] + 10 * found["tokens_out"]) / 1e6)
+    assert 2 * 3 <= found["tokens_out"] <= 2 * 10
+    run = cli("estimate", *arguments)
+    assert "counted by 4 characters a token" in run.out
+    assert "not known: give --prices" in run.out
+    assert max(map(len, run.out.splitlines())) <= 80
+    reasons = estimate(cli, "in.csv", "--codebook", "why.toml", "--backend", "http://localhost:9/v1#m")
+    assert reasons["tokens_out"] > 10 * found["tokens_out"]
+
+
+def test_of_many_items_the_first_are_taken_for_all(cli: Cli, folder: Path) -> None:
+    (folder / "many.csv").write_text("\n".join(["id,text", *(f"{n},Text number {n:06}." for n in range(3000))]))
+    arguments = ["many.csv", "--codebook", "mood.toml", "--backend", "http://localhost:9/v1#m"]
+    found = estimate(cli, *arguments)
+    assert (found["items"], found["requests"], found["sampled"]) == (3000, 3000, 1000)
+    assert "from the first 1,000 items" in cli("estimate", *arguments).out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no price table at prices.toml"),
+        ("m = 1", "prices.toml: m"),
+        ('["m"]\ninput = 1\n', "prices.toml: m output"),
+        ('["m"]\ninput = -1\noutput = 1\n', "greater than or equal to 0"),
+        ('["mm"]\ninput = 1\noutput = 1\n', "unknown model 'm': did you mean 'mm'?"),
+    ],
+)
+def test_a_bad_price_table_is_one_line(cli: Cli, folder: Path, content: str | None, said: str) -> None:
+    if content:
+        (folder / "prices.toml").write_text(content)
+    arguments = ["--codebook", "mood.toml", "--backend", "http://localhost:9/v1#m", "--prices", "prices.toml"]
+    run = cli("estimate", "in.csv", *arguments)
+    assert run.code == 2
+    assert said in run.err
+    assert len(run.err.splitlines()) == 1

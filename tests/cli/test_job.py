@@ -1,0 +1,176 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from .conftest import Cli
+
+TALK = "id,a,b\nx,I lost my job.,That must hurt.\ny,I won!,\nz,,\n"
+
+
+def chat(text: str, finish: str = "stop") -> Response:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    said = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    return Response(json.dumps(said), content_type="application/json")
+
+
+class Server:
+    """A chat server that fails in ways that can be mended."""
+
+    def __init__(self, httpserver: HTTPServer) -> None:
+        self.is_well = False
+        httpserver.expect_request("/v1/chat/completions").respond_with_handler(self.answer)
+        self.uri = f"{httpserver.url_for('/v1')}#m"
+
+    def answer(self, received: Request) -> Response:
+        said = received.get_json()["messages"][-1]["content"]
+        if "lost" in said and not self.is_well:
+            return Response('{"error": {"message": "overloaded"}}', status=500, content_type="application/json")
+        if "won" in said and not self.is_well:
+            return chat('{"label": "gl', "length")
+        return chat('{"label": "glad"}')
+
+
+@pytest.fixture
+def server(httpserver: HTTPServer) -> Server:
+    return Server(httpserver)
+
+
+@pytest.fixture
+def failed(cli: Cli, folder: Path, server: Server) -> Path:
+    """A job file in which one answer failed for the moment, one was cut, one text was empty and one has a label."""
+    (folder / "four.csv").write_text("id,text\na,I lost.\nb,I won.\nc,\nd,Fine.\n")
+    arguments = ["--codebook", "mood.toml", "--out", "out.csv", "--job", "job.sqlite", "--backend", server.uri]
+    assert cli("annotate", "four.csv", *arguments, "--setting", "attempts=1").code == 3
+    return folder / "job.sqlite"
+
+
+def test_status_says_what_has_no_label_and_what_may_be_mended(cli: Cli, failed: Path) -> None:
+    run = cli("job", "status", failed.name)
+    assert (run.code, run.err) == (0, "")
+    assert "plan 1: mood, by m (http://" in run.out.replace("\n", " ")
+    assert "4 items" in run.out
+    for part in ("1 ok", "1 failed", "1 cut", "1 empty", "llmclf job retry job.sqlite"):
+        assert part in run.out
+    (told,) = json.loads(cli("job", "status", failed.name, "--json").out)
+    assert told["statuses"] == {"ok": 1, "failed": 1, "cut": 1, "empty": 1}
+    assert (told["plan"], told["items"], told["can_retry"]) == (1, 4, 1)
+
+
+def test_failures_are_listed_with_their_reasons(cli: Cli, failed: Path) -> None:
+    lines = [json.loads(line) for line in cli("job", "failures", failed.name, "--json").out.splitlines()]
+    assert [(one["item"], one["status"], one["can_retry"]) for one in lines] == [
+        ("a", "failed", True),
+        ("b", "cut", False),
+        ("c", "empty", False),
+    ]
+    assert "overloaded" in lines[0]["detail"]
+    shown = cli("job", "failures", failed.name).out
+    assert "overloaded" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_retry_asks_again_what_may_be_mended_and_with_all_the_rest(
+    cli: Cli, folder: Path, failed: Path, server: Server
+) -> None:
+    server.is_well = True
+    assert "1 requests asked again, 0 failed again" in cli("job", "retry", failed.name).out
+    assert json.loads(cli("job", "status", failed.name, "--json").out)[0]["statuses"]["ok"] == 2
+    assert json.loads(cli("job", "retry", failed.name, "--json").out) == {"asked": 0, "failed": 0}
+    assert json.loads(cli("job", "retry", failed.name, "--all", "--json").out) == {"asked": 1, "failed": 0}
+    assert cli("job", "export", failed.name, "--out", "again.csv").code == 0
+    rows = (folder / "again.csv").read_text().splitlines()
+    assert [row.split(",")[0::7] for row in rows[1:]] == [["a", "ok"], ["b", "ok"], ["c", "empty"], ["d", "ok"]]
+    assert "all questions" not in cli("job", "failures", failed.name).out
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_export_writes_the_same_table_without_input_and_model(cli: Cli, folder: Path, form: str) -> None:
+    (folder / "talk.csv").write_text(TALK)
+    shape = ["--turn", "Seeker=a", "--turn", "Supporter=b"]
+    cli("annotate", "talk.csv", "--codebook", "talk.toml", "--out", f"out.{form}", "--job", "job.sqlite", *shape)
+    (folder / "talk.csv").unlink()
+    (folder / "talk.toml").unlink()
+    assert cli("job", "export", "job.sqlite", "--out", f"again.{form}").code == 0
+    assert (folder / f"again.{form}").read_bytes() == (folder / f"out.{form}").read_bytes()
+
+
+def test_quotes_are_checked_again_from_the_record(cli: Cli, folder: Path, httpserver: HTTPServer) -> None:
+    said = {"evidence": ["I won", "we won"], "rationale": "So.", "label": "glad"}
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: chat(json.dumps(said)))
+    uri = f"{httpserver.url_for('/v1')}#m"
+    arguments = ["--codebook", "why.toml", "--out", "out.csv", "--job", "job.sqlite", "--backend", uri]
+    cli("annotate", "in.csv", *arguments)
+    cli("job", "export", "job.sqlite", "--out", "again.csv")
+    assert (folder / "again.csv").read_text() == (folder / "out.csv").read_text()
+    assert "we won" in (folder / "again.csv").read_text()
+
+
+def test_several_codebooks_share_a_job_file(cli: Cli, folder: Path) -> None:
+    (folder / "other.toml").write_text((folder / "mood.toml").read_text().replace("sad", "cross"))
+    for book in ("mood", "other"):
+        cli("annotate", "in.csv", "--codebook", f"{book}.toml", "--out", f"{book}.csv", "--job", "job.sqlite")
+    run = cli("job", "export", "job.sqlite", "--out", "again.csv")
+    assert run.code == 2
+    assert "holds 2 plans" in run.err
+    assert "llmclf job status job.sqlite" in run.err
+    assert cli("job", "export", "job.sqlite", "--out", "again.csv", "--plan", "2").code == 0
+    assert (folder / "again.csv").read_text() == (folder / "other.csv").read_text()
+    assert "unknown plan '3': known are '1', '2'" in cli("job", "failures", "job.sqlite", "--plan", "3").err
+
+
+def test_an_input_that_has_become_shorter_leaves_no_rows_behind(cli: Cli, folder: Path) -> None:
+    arguments = ["--codebook", "mood.toml", "--out", "out.csv", "--job", "job.sqlite"]
+    cli("annotate", "in.csv", *arguments)
+    (folder / "in.csv").write_text("id,text\nb,My cat died.\n")
+    cli("annotate", "in.csv", *arguments)
+    cli("job", "export", "job.sqlite", "--out", "again.csv")
+    assert (folder / "again.csv").read_text() == (folder / "out.csv").read_text()
+
+
+def test_a_second_process_is_told_who_works_on_the_file(cli: Cli, folder: Path, httpserver: HTTPServer) -> None:
+    def stall(_: Request) -> Response:
+        time.sleep(3)
+        return chat("{}")
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(stall)
+    arguments = ["annotate", "in.csv", "--codebook", "mood.toml", "--job", "job.sqlite"]
+    arguments += ["--backend", f"{httpserver.url_for('/v1')}#m", "--out"]
+    first = subprocess.Popen([sys.executable, "-m", "llmclf", *arguments, "one.csv"], cwd=folder)
+    while not (folder / "job.sqlite").exists():
+        time.sleep(0.01)
+    second = cli(*arguments, "two.csv")
+    assert second.code == 2
+    assert f"process {first.pid} since" in second.err
+    assert "works on job.sqlite" in second.err
+    assert len(second.err.splitlines()) == 1
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    httpserver.clear()
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: chat('{"label": "sad"}'))
+    assert cli(*arguments, "two.csv").code == 3
+    assert not (folder / "job.sqlite.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["status", "missing.sqlite"], "no job file at missing.sqlite"),
+        (["status", "in.csv"], "in.csv"),
+        (["export", "missing.sqlite", "--out", "x.csv"], "Give the --job of an earlier"),
+        (["retry", "missing.sqlite"], "no job file"),
+    ],
+)
+def test_bad_input_is_one_line(cli: Cli, folder: Path, arguments: list[str], said: str) -> None:
+    before = sorted(folder.iterdir())
+    run = cli("job", *arguments)
+    assert run.code == 2
+    assert said in run.err
+    assert len(run.err.splitlines()) == 1
+    assert sorted(folder.iterdir()) == before
