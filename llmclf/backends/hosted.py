@@ -7,15 +7,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -28,9 +24,9 @@ from tenacity import (
 from llmclf.backends.addresses import is_loopback
 from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.backends.chat_answer import ChatAnswer
+from llmclf.backends.chat_errors import AttemptError, ChatErrors
 from llmclf.backends.pace import Pace
-from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
-from llmclf.status import Status
+from llmclf.errors import BackendError, InputError, ServerUnreachable
 
 if TYPE_CHECKING:
     import httpx2
@@ -48,35 +44,6 @@ SCATTER = wait_random(0, 2)  # those who failed together shall not come back tog
 HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"})
 CLIENT_MARK = frozenset({"x-stainless-raw-response"})
 ACCOUNT_HEADERS = frozenset({"openai-organization", "openai-project"})
-
-# By name, since the client has changed its transport before.
-UNREACHABLE = frozenset({"ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol"})
-RETRIED = frozenset({408, 409, 425, 429})
-UNPAID = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
-UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
-STATUS_OF_CODE = {
-    "context_length_exceeded": Status.TOO_LONG,  # OpenAI
-    "string_above_max_length": Status.TOO_LONG,  # OpenAI
-    "exceed_context_size_error": Status.TOO_LONG,  # llama.cpp
-    "content_policy_violation": Status.FILTERED,  # OpenAI
-    "content_filter": Status.FILTERED,  # Azure
-}
-TOO_LONG = re.compile(r"maximum (context|model) length|context (size|length|window)", re.IGNORECASE)  # vLLM and others
-
-
-@dataclass(eq=False)
-class AttemptError(Exception):
-    """An attempt that brought no answer; `pause` is what the server asks for, in seconds.
-
-    One that came `too_fast` for a server that answers others waits for its turn, and for nothing else.
-    """
-
-    status: Status
-    detail: str
-    retryable: bool = True
-    pause: float | None = None
-    unreachable: bool = False
-    too_fast: bool = False
 
 
 class HostedBackend:
@@ -149,6 +116,7 @@ class HostedBackend:
         self._sampling = {name: value for name, value in sampling.items() if value is not None}
         self._headers = HEADERS | CLIENT_MARK | (ACCOUNT_HEADERS if of_openai else frozenset())
         self._key = key
+        self._errors = ChatErrors(self.address, model, self._key_variable, timeout, key)
         self._timeout = timeout
         self._max_tokens = max_tokens
         self._pace = Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
@@ -275,7 +243,10 @@ class HostedBackend:
                 response = await self._client.chat.completions.with_raw_response.create(**body)
             answer = ChatAnswer.model_validate_json(response.text)
         except Exception as error:
-            raise self._translated(error) from None
+            found = self._errors.translated(error, has_answered=self._answered > 0)
+            if isinstance(found, AttemptError) and found.is_too_fast:
+                self._pace.refused(found.pause if (found.pause or 0) <= LONGEST_PAUSE else None)
+            raise found from None
         self._answered += 1
         self._pace.served()
         return answer
@@ -293,86 +264,11 @@ class HostedBackend:
             return False
         return error.retryable and (error.pause or 0) <= LONGEST_PAUSE
 
-    def _translated(self, error: Exception) -> Exception:
-        """Say in this package's words what went wrong: every foreign error passes here."""
-        import openai
-
-        found: Exception = error
-        match error:
-            case openai.APIStatusError():
-                found = self._refused(error) or self._failed(error)
-            case openai.APIConnectionError() if type(error.__cause__).__name__ in UNREACHABLE:
-                detail = self._line(error.__cause__) or type(error.__cause__).__name__
-                found = AttemptError(Status.FAILED, detail, unreachable=True)
-            case TimeoutError() | openai.APITimeoutError():
-                found = AttemptError(Status.TIMEOUT, f"no answer within {self._timeout:g} s")
-            case openai.APIConnectionError():
-                found = AttemptError(Status.FAILED, f"the connection broke: {self._line(error.__cause__)}")
-            case ValidationError():
-                what = self._line(error.errors()[0]["input"])
-                found = AttemptError(Status.FAILED, f"not a chat completion: {what}")
-            case UnicodeEncodeError():
-                found = AttemptError(Status.BAD_ENCODING, f"cannot be sent: {error.reason}", retryable=False)
-        return found
-
-    def _refused(self, error: "openai.APIStatusError") -> ServerRefused | None:
-        """What the server would say to every request."""
-        codes = {error.code, error.type}
-        name = "Check the model's name, and that the address ends as the server's API does, often in /v1"
-        bill = "Check the plan and the billing of the account"
-        hints = {401: f"Put a valid key into {self._key_variable}", 402: bill, 404: name, 405: name}
-        if codes & UNPAID:
-            hint = bill
-        elif codes & UNSUPPORTED:
-            hint = "As None, temperature and max_tokens are left to the server"
-        elif error.status_code < 400:
-            to = self._line(error.response.headers.get("location"))
-            hint = f"It redirects to {to}: give that address, if you trust it"
-        # To one who was served before, it forbids this one text: some moderate, some have a firewall.
-        elif error.status_code == 403 and not self._answered:
-            hint = f"Check what the key in {self._key_variable} may use"
-        else:
-            hint = hints.get(error.status_code, "")
-        return ServerRefused(f"{self.address} refuses {self.name!r}: {self._said(error)}", hint) if hint else None
-
-    def _failed(self, error: "openai.APIStatusError") -> AttemptError:
-        """What the server says to this request, or at this moment."""
-        said = self._said(error)
-        if error.status_code in RETRIED or error.status_code >= 500:
-            asked = asked_pause(error.response.headers.get("retry-after", ""))
-            too_fast = error.status_code == 429
-            if too_fast:
-                self._pace.refused(asked if asked and asked <= LONGEST_PAUSE else None)
-            return AttemptError(Status.FAILED, said, pause=asked, too_fast=too_fast and self._answered > 0)
-        status = next((STATUS_OF_CODE[code] for code in (error.code, error.type) if code in STATUS_OF_CODE), None)
-        if status is None:
-            status = Status.TOO_LONG if error.status_code == 413 or TOO_LONG.search(said) else Status.FAILED
-        return AttemptError(status, said, retryable=False)
-
-    def _said(self, error: "openai.APIStatusError") -> str:
-        said = error.body.get("message", error.body) if isinstance(error.body, dict) else error.body
-        return f"HTTP {error.status_code}: {self._line(said)}".rstrip(": ")
-
-    def _line(self, text: object) -> str:
-        """One short line, without the key, which some servers repeat."""
-        line = " ".join(str(text).split())
-        return (line.replace(self._key, "***") if self._key else line)[:200]
-
 
 def pause(state: RetryCallState) -> float:
     """Wait as long as the server asks for, else longer every time."""
     error = state.outcome and state.outcome.exception()
     asked = error.pause if isinstance(error, AttemptError) else None
-    if isinstance(error, AttemptError) and error.too_fast and asked is None:
+    if isinstance(error, AttemptError) and error.is_too_fast and asked is None:
         return 0.0
     return (BACKOFF(state) if asked is None else asked) + SCATTER(state)
-
-
-def asked_pause(retry_after: str) -> float | None:
-    """Read a Retry-After header, seconds or a date, as seconds from now."""
-    if re.fullmatch(r"\d+(\.\d+)?", retry_after):
-        return float(retry_after)
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except ValueError:
-        return None
