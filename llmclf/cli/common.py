@@ -3,6 +3,7 @@
 import csv
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -130,7 +131,7 @@ def coefficient_cells(coefficient: "Coefficient") -> tuple[str, str, str]:
 
 @contextmanager
 def progress(what: str, total: int | None) -> "Iterator[Callable[[int], None]]":
-    """Show progress on standard error: a bar on a terminal, otherwise a line every tenth of the way.
+    """Show progress and speed on standard error: a bar on a terminal, otherwise a line every tenth of the way.
 
     Gives the function to call after each step, with the number of steps that have failed so far.
     """
@@ -145,25 +146,32 @@ def progress(what: str, total: int | None) -> "Iterator[Callable[[int], None]]":
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
         failures,
         TimeRemainingColumn(),
         console=terminal,
     ) as bar:
-        task = bar.add_task(what, total=total, failures="")
-        yield lambda failed: bar.update(task, advance=1, failures=f"{failed} without a label" if failed else "")
+        number = bar.add_task(what, total=total, failures="", rate="")
+        (task,) = bar.tasks
+
+        def step(failed: int) -> None:
+            failures = f"{failed} without a label" if failed else ""
+            # Of the whole way: answers come in bursts.
+            rate = f"{(task.completed + 1) / task.elapsed:.1f}/s" if task.elapsed else ""
+            bar.update(number, advance=1, failures=failures, rate=rate)
+
+        yield step
 
 
 def _line_progress(what: str, total: int | None) -> "Callable[[int], None]":
-    steps = count(1)
+    steps, began = count(1), time.monotonic()
     every = max(1, total // 10) if total else 1000
 
     def step(failed: int) -> None:
         done = next(steps)
         if done % every == 0 or done == total:
-            print(
-                f"{what} {done}/{total or '?'}{f', {failed} without a label' if failed else ''}",
-                file=sys.stderr,
-                flush=True,
-            )
+            rate = done / max(time.monotonic() - began, 1e-9)
+            failures = f", {failed} without a label" if failed else ""
+            print(f"{what} {done}/{total or '?'}, {rate:.1f}/s{failures}", file=sys.stderr, flush=True)
 
     return step

@@ -39,6 +39,14 @@ def test_one_row_an_item_and_question(cli: Cli, folder: Path) -> None:
     assert (rows[2]["label"], rows[2]["probability"], rows[2]["probabilities"]) == ("", "", "")
 
 
+def test_progress_says_how_far_and_how_fast(cli: Cli, folder: Path) -> None:
+    (folder / "more.csv").write_text("\n".join(["id,text", *(f"{n},Sentence {n}." for n in range(20))]))
+    run = cli("annotate", "more.csv", "--codebook", "mood.toml", "--out", "out.csv")
+    lines = [line for line in run.err.splitlines() if line.startswith("annotating")]
+    assert len(lines) == 10
+    assert re.fullmatch(r"annotating 20/20, \d+\.\d/s", lines[-1])
+
+
 def test_a_second_run_asks_nothing_and_writes_the_same(cli: Cli, folder: Path) -> None:
     cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv")
     first = (folder / "out.csv").read_bytes()
