@@ -32,23 +32,28 @@ class Hold:
         while True:
             try:
                 file = self._path.open("a+", encoding="utf-8")
+                try:
+                    if self._is_ours(file):
+                        return file
+                except BlockingIOError:
+                    file.seek(0)
+                    holder = file.read() or "another process"
+                    file.close()
+                    raise StoreError(f"{holder} works on {path}", "Wait for its end, or give another --job") from None
+                file.close()
             except OSError as error:
                 raise StoreError(
                     f"the record {path} cannot be used: {error.strerror}", "Give a path that can be read and written"
                 ) from None
-            try:
-                if fcntl:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                    return file
-            except FileNotFoundError:
-                pass  # the one who had it has taken it away in between
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read() or "another process"
-                file.close()
-                raise StoreError(f"{holder} works on {path}", "Wait for its end, or give another --job") from None
-            file.close()
+
+    def _is_ours(self, file: IO[str]) -> bool:
+        """Lock a file, and say whether it is still the one at the path: who had it takes it away at the end."""
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            return self._path.stat().st_ino == os.fstat(file.fileno()).st_ino
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Let go."""
