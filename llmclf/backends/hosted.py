@@ -37,6 +37,7 @@ POOL = 1000  # connections that the client opens at most; a wait for one would c
 CONNECT_SECONDS = 10.0
 LONGEST_PAUSE = 120.0  # seconds; where a server asks for more, the request fails, to be asked again another time
 BACKOFF = wait_exponential(multiplier=2, max=60)  # 2, 4, 8 ... seconds: six attempts outlast a limit per minute
+SHORT_BACKOFF = wait_exponential(multiplier=0.5, max=8)  # the pace, too, is slowed down
 SCATTER = wait_random(0, 2)  # those who failed together shall not come back together
 
 # All that is sent. The client adds what it finds in a dozen environment variables (OPENAI_ORG_ID,
@@ -266,9 +267,9 @@ class HostedBackend:
 
 
 def pause(state: RetryCallState) -> float:
-    """Wait as long as the server asks for, else longer every time."""
+    """Wait as long as the server asks for, else longer every time; not long where it was only the pace."""
     error = state.outcome and state.outcome.exception()
     asked = error.pause if isinstance(error, AttemptError) else None
     if isinstance(error, AttemptError) and error.is_too_fast and asked is None:
-        return 0.0
+        return SHORT_BACKOFF(state) + SCATTER(state) / 4
     return (BACKOFF(state) if asked is None else asked) + SCATTER(state)
