@@ -24,6 +24,7 @@ from llmclf.errors import CodebookError, InputError, ScaleError, unknown
 from llmclf.levels import Level
 
 CODEBOOK_FILE = "codebook.toml"
+_SEE = "Correct the codebook: the README shows a whole one"
 REASONS = ("evidence", "rationale")
 """What a question may ask for beside its label, in the order of a reply."""
 
@@ -189,11 +190,11 @@ class Codebook(_Strict):
                 f"no codebook at {file}", "Give a folder that holds codebook.toml, or a TOML file"
             ) from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise CodebookError(f"{file} cannot be read as TOML: {error}") from None
+            raise CodebookError(f"{file} cannot be read as TOML: {error}", _SEE) from None
         try:
             book = cls.model_validate(content)
         except ValidationError as error:
-            raise CodebookError(f"{file}: {_first_fault(error)}") from None
+            raise CodebookError(f"{file}: {_first_fault(error)}", _SEE) from None
         book._folder = file.parent
         return book
 

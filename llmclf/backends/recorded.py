@@ -67,10 +67,10 @@ class RecordedBackend:
         open_requests: dict[bytes, list[Request]] = {}
         keys: dict[int, bytes] = {}
         equals = 0
-        beyond: list[Request] = []
+        is_over = False
 
         def missing() -> Iterator[Request]:
-            nonlocal equals
+            nonlocal equals, is_over
             while len(found) + equals < _MOST_WAITING and (request := next(stream, None)) is not None:
                 key = self.key(request)
                 if key in open_requests:
@@ -79,7 +79,7 @@ class RecordedBackend:
                 elif (reply := self._store.find(request, key)) is not None:
                     found.append(reply)
                 elif self._handed_on == self._most:
-                    beyond.append(request)
+                    is_over = True
                     return
                 else:
                     self._handed_on += 1
@@ -97,7 +97,7 @@ class RecordedBackend:
             yield from (renumbered(reply, request) for request in equal)
             yield from self._drain(found)
         yield from self._drain(found)
-        if beyond:
+        if is_over:
             raise LimitReached(f"stopped at the limit of {self._most} requests", "The same command goes on")
 
     def _drain(self, found: deque[Reply]) -> Iterator[Reply]:
