@@ -87,19 +87,26 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a reply took: read, of these read from a cache, and written."""
+    """Tokens that a reply took: read, of these read from a cache; written, of these thought and not said."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+Origin = Literal["likelihoods", "logprobs", "samples", "decisions"]
+"""Where probabilities come from: the model's likelihoods of whole labels, the log-probabilities that a server gave of
+the tokens it wrote, the shares of repeated answers, or a service that gives probabilities itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Log-likelihoods in nats, each summed over all tokens of its label, in the order asked.
 
-    `tokens` counts each label's tokens, terminator included where one was scored. A partial record holds the label
-    that is best by the reading `best_by`, and of the others those that were met on the way to it.
+    From a service that gives probabilities, their logarithms; `origin` says so. `tokens` counts each label's tokens,
+    terminator included where one was scored. A partial record holds the label that is best by the reading `best_by`,
+    and of the others those that were met on the way to it.
     """
 
     request_id: RequestId
@@ -108,6 +115,9 @@ class Scores:
     best_by: Reading | None = None
     usage: Usage = Usage()
     seconds: float = 0.0
+    origin: Origin = "likelihoods"
+    served_model: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,30 @@ class Details(BaseModel):
     cached_tokens: int | None = None
 
 
+class WrittenDetails(BaseModel):
+    """What the written tokens were."""
+
+    reasoning_tokens: int | None = None
+
+
 class Counts(BaseModel):
     """The tokens of a reply, as far as the server counts them."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: Details | None = None
+    completion_tokens_details: WrittenDetails | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """The counts that the server leaves out are 0."""
+        read, written = self.prompt_tokens_details, self.completion_tokens_details
+        return Usage(
+            self.prompt_tokens or 0,
+            (read and read.cached_tokens) or 0,
+            self.completion_tokens or 0,
+            (written and written.reasoning_tokens) or 0,
+        )
 
 
 class ChatMessage(BaseModel):
@@ -46,9 +64,7 @@ class ChatAnswer(BaseModel):
         """Tell an answer from a refusal, a filtered, a cut and an empty one."""
         message, finish = self.choices[0].message, self.choices[0].finish_reason
         text = message.content if isinstance(message.content, str) else ""
-        counts = self.usage or Counts()
-        cached = counts.prompt_tokens_details.cached_tokens if counts.prompt_tokens_details else None
-        usage = Usage(counts.prompt_tokens or 0, cached or 0, counts.completion_tokens or 0)
+        usage = (self.usage or Counts()).usage
         origin = (self.model or "", self.system_fingerprint or "", usage, seconds)
         if message.refusal:
             return Failure(request_id, Status.REFUSED, "the model refused", False, message.refusal, *origin)
