@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from llmclf.errors import TableError, unknown
 from llmclf.status import Status
-from llmclf.tables import Row, is_blank, json_text, printable, read_rows, require_columns, write_rows
+from llmclf.table_writing import write_rows
+from llmclf.tables import Row, is_blank, json_text, printable, read_rows, require_columns
 
 COLUMNS = ("item", "question", "annotator", "kind", "label", "probability", "probabilities", "status")
 REASON_COLUMNS = {"rationale": ("rationale",), "evidence": ("evidence", "misquoted")}

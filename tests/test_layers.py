@@ -13,6 +13,7 @@ ROOT = Path(llmclf.__file__).parent
 FLOORS = [
     {"errors", "levels", "status"},
     {"tables", "hold"},
+    {"table_writing"},
     {"codebook", "items", "annotations", "backends.base"},
     {"record_json"},
     {"prompts", "schemas", "store", "agreement"},
