@@ -4,6 +4,7 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from llmclf.errors import InputError, TableError
 from llmclf.status import Status
-from llmclf.tables import Row, is_blank, is_stream, printable, read_placed_rows, require_columns
+from llmclf.tables import Row, hash_of_file, is_blank, is_stream, printable, read_placed_rows, require_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,14 @@ class Item:
     @property
     def words(self) -> str:
         """All that is said in it: the text, or a line a turn."""
-        return "\n".join(f"{turn.speaker}: {turn.text}" for turn in self.turns) or self.text
+        return "\n".join(f"{turn.speaker}: {turn.text}" for turn in self.turns) if self.turns else self.text
 
     def _find_problem(self) -> Status | None:
-        if _has_surrogates(self.text) or any(_has_surrogates(t.speaker) or _has_surrogates(t.text) for t in self.turns):
+        words = self.words
+        if _has_surrogates(words):
             return Status.BAD_ENCODING
-        if not self.text.strip() and not any(turn.text.strip() for turn in self.turns):
-            return Status.EMPTY
-        return None
+        is_blank = not any(turn.text.strip() for turn in self.turns) if self.turns else not words.strip()
+        return Status.EMPTY if is_blank else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,30 @@ class ItemColumns:
 
 
 DEFAULT_COLUMNS = ItemColumns()
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """A table, and how its items are read from it."""
+
+    path: str | Path
+    columns: ItemColumns = DEFAULT_COLUMNS
+    given_format: str | None = None
+
+    @cached_property
+    def source(self) -> dict[str, Any] | None:
+        """What tells whether it is the same as once: its hash, and how it is read; nothing where it is no file."""
+        if not Path(self.path).is_file():
+            return None
+        return {"hash": hash_of_file(self.path), "format": self.given_format, "columns": repr(self.columns)}
+
+    def check(self) -> int | None:
+        """Check it and count its items; see `check_items`."""
+        return check_items(self.path, self.columns, self.given_format)
+
+    def items(self, start: int = 0) -> Iterator[Item]:
+        """Read its items; see `stream_items`."""
+        return stream_items(self.path, self.columns, self.given_format, start)
 
 
 def read_items(

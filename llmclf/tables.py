@@ -1,6 +1,7 @@
 """Rows of CSV, JSONL and Parquet files, as a stream."""
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -41,6 +42,20 @@ def table_format(path: str | Path, given: str | None = None, option: str = "--fo
 def is_stream(path: str | Path) -> bool:
     """Say whether a table can be read only once, as from a pipe."""
     return str(path) == STDIO or (Path(path).exists() and not stat.S_ISREG(Path(path).stat().st_mode))
+
+
+def hash_of_file(path: str | Path) -> str:
+    """Give the hash of a file's content.
+
+    Raises:
+        TableError: it cannot be read.
+
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:
+        raise TableError(f"{path} cannot be read: {error.strerror}", "Check the path") from None
 
 
 def read_rows(path: str | Path, given_format: str | None = None) -> Iterator[Row]:
