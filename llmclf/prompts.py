@@ -53,7 +53,7 @@ class Prompt:
         self._codebook = codebook
         self._order = order
         # What an item says is rendered between two marks that nobody can write, and the message cut at them.
-        self._mark = f"\x02{secrets.token_hex(8)}\x03"
+        self._mark = f"\x02{secrets.randbits(64):020d}\x03"  # which no filter writes in capitals
         self._template = self._load()
         self._is_verbatim = puts_text_in_verbatim(self._template.environment, str(self._template.name))
         self._frames: dict[tuple[Question, str, str | None], tuple[Message, ...]] = {}
