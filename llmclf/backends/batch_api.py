@@ -188,9 +188,7 @@ class BatchBackend:
         """Learn from the service, once, which batch has answered what, or will."""
         if self._ledger is None:
             self._batches = {batch.id: batch for batch in self._service.batches()}
-            # An answer goes before a promise.
-            batches = sorted(self._batches.values(), key=lambda batch: not batch.is_over)
-            self._ledger = Ledger((batch.id, self._held(batch)) for batch in batches)
+            self._ledger = Ledger((batch.id, self._held(batch)) for batch in self._batches.values())
         return self._ledger
 
     def _held(self, batch: Batch) -> Iterator[str]:

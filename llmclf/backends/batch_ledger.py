@@ -9,7 +9,7 @@ from llmclf.record_json import digest
 
 
 class Ledger:
-    """Tells which batch holds a question, at 12 bytes for each; of several the first told.
+    """Tells which batch holds a question, at 12 bytes for each.
 
     Two of a million questions are mixed up once in 37 million times; the batch then has no answer to one of them.
     """
