@@ -21,10 +21,8 @@ from llmclf.errors import InputError, ServerRefused
 from llmclf.record_json import digest
 from llmclf.status import Status
 
-FULL = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
-"""What a service says of a batch that it has no place for as long as others are under way."""
 FULL_PAUSE = 600.0
-"""Seconds until such a batch is begun again."""
+"""Seconds until a batch that found no place is begun again."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,8 @@ class _Work:
 class BatchBackend:
     """Answers by batches; the answers are those of `HostedBackend`, and so is the identity.
 
-    What a batch has answered is not asked again within 30 days, by another job neither; what it failed to, is.
+    What a batch has answered is not asked again within 30 days, by another job neither; what it left
+    open, because it expired or was cancelled or the request failed for the moment, is put into another.
 
     Args:
         model: the name that the server knows it by.
@@ -102,21 +101,21 @@ class BatchBackend:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        counts = {"batches": batches, "rounds": rounds, "requests_per_file": requests_per_file, "attempts": attempts}
+        counts = {
+            "batches": batches,
+            "rounds": rounds,
+            "requests_per_file": requests_per_file,
+            "bytes_per_file": bytes_per_file,
+            "attempts": attempts,
+        }
         for name, count in counts.items():
             if count < 1:
                 raise InputError(f"{name} is {count}", "Give 1 or more")
         if poll < 0:
             raise InputError(f"poll is {poll:g}", "Give a number of seconds")
         self._server = ChatServer(
-            model,
-            base_url,
-            key=key,
-            key_variable=key_variable,
-            max_tokens=max_tokens,
-            temperature=temperature,
+            model, base_url, key=key, key_variable=key_variable, max_tokens=max_tokens, temperature=temperature
         )
-        self.address = self._server.address
         self.name = model
         self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = {}
@@ -138,13 +137,13 @@ class BatchBackend:
         work = _Work(iter(requests), Queue(self._most_requests, self._most_bytes))
         try:
             while True:
-                while not work.is_over and len(work.expected) < self._most_batches and not work.queue.fills_a_file:
-                    yield from self._pull(work)
-                    yield from self._collect(work)
                 self._send(work)
-                if not work.asked:
+                if not work.is_over and len(work.expected) < self._most_batches and not work.queue.fills_a_file:
+                    yield from self._pull(work)
+                elif work.asked:
+                    self._wait(work)
+                else:
                     return
-                self._wait(work)
                 yield from self._collect(work)
         finally:
             if work.asked:  # what is under way is learnt anew, should more be asked
@@ -259,7 +258,7 @@ class BatchBackend:
                 reasons[custom_id] = found
             else:
                 del unanswered[custom_id]
-                yield from _replies(work.asked.pop(custom_id), found)
+                yield from _replies_to(work.asked.pop(custom_id), found)
         if refusal:
             raise refusal
         status = Status.TIMEOUT if batch.status == "expired" else Status.FAILED
@@ -270,7 +269,7 @@ class BatchBackend:
             if asked.rounds < self._most_rounds:
                 work.queue.put(custom_id, size)
             else:
-                yield from _replies(work.asked.pop(custom_id), reasons.get(custom_id, left_out))
+                yield from _replies_to(work.asked.pop(custom_id), reasons.get(custom_id, left_out))
 
     def _put_back(self, work: _Work, batch: Batch) -> None:
         """Wait with what the service had no place for.
@@ -279,8 +278,9 @@ class BatchBackend:
             ServerRefused: the batch is at fault, or finds no place even alone.
 
         """
-        work.queue.put_back(work.expected.pop(batch.id))
-        if not batch.faults or any(fault.code not in FULL for fault in batch.faults):
+        for custom_id, size in work.expected.pop(batch.id).items():
+            work.queue.put(custom_id, size)
+        if not batch.found_no_place:
             raise self._service.refusal(batch)
         if not work.expected:
             work.refusals += 1
@@ -290,7 +290,7 @@ class BatchBackend:
         log.info("batch %s finds no place: trying again in %d s", batch.id, FULL_PAUSE)
 
 
-def _replies(asked: _Asked, found: ChatAnswer | AttemptError) -> Iterator[Reply]:
+def _replies_to(asked: _Asked, found: ChatAnswer | AttemptError) -> Iterator[Reply]:
     for request in asked.requests:
         if isinstance(found, ChatAnswer):
             yield found.reply(request.id, seconds=0.0)

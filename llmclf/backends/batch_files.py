@@ -9,6 +9,8 @@ from llmclf.backends.chat_errors import AttemptError, ChatErrors
 from llmclf.errors import ServerRefused
 from llmclf.status import Status
 
+NO_PLACE = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
+
 
 class File(BaseModel):
     """An uploaded file."""
@@ -80,6 +82,11 @@ class Batch(BaseModel):
     def faults(self) -> list[Fault]:
         """Why it was refused as a whole."""
         return (self.errors and self.errors.data) or []
+
+    @property
+    def found_no_place(self) -> bool:
+        """Whether it was refused only for those that are under way already."""
+        return bool(self.faults) and all(fault.code in NO_PLACE for fault in self.faults)
 
 
 Listed = TypeVar("Listed", File, Batch)

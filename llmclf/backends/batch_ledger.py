@@ -56,11 +56,6 @@ class Queue:
         self._sizes[custom_id] = size
         self._bytes += size
 
-    def put_back(self, sizes: dict[str, int]) -> None:
-        """Put questions at the beginning, so that they make the same file again."""
-        self._sizes = sizes | self._sizes
-        self._bytes += sum(sizes.values())
-
     def take(self) -> dict[str, int]:
         """Take those that fit into the next file."""
         taken = dict(self._fitting())

@@ -78,12 +78,7 @@ class HostedBackend:
             if limit is not None and limit <= 0:
                 raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
         self._server = ChatServer(
-            model,
-            base_url,
-            key=key,
-            key_variable=key_variable,
-            max_tokens=max_tokens,
-            temperature=temperature,
+            model, base_url, key=key, key_variable=key_variable, max_tokens=max_tokens, temperature=temperature
         )
         self.address = self._server.address
         self.name = model

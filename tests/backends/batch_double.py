@@ -41,6 +41,8 @@ class Plan:
     status: str = "completed"
     outcome: Callable[[str], Outcome | None] = lambda text: chat(f'{{"label": "{text}"}}')
     errors: list[dict[str, Any]] | None = None
+    looks: int = 1
+    """How often it is seen in progress."""
 
 
 @dataclass
@@ -61,6 +63,9 @@ class BatchDouble:
     headers: list[dict[str, str]] = field(default_factory=list)
     files: dict[str, tuple[FileObject, bytes]] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
+    most_under_way: int = 0
+    """Batches at the same time."""
+    _looks: Counter[str] = field(default_factory=Counter)
     _plan_of: dict[str, Plan] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -136,14 +141,19 @@ class BatchDouble:
             id=f"batch_{len(self.batches)}", created_at=int(time.time()), object="batch", status="validating", **asked
         )
         self.batches[batch.id] = batch
+        under_way = [one for one in self.batches.values() if one.status in ("validating", "in_progress")]
+        self.most_under_way = max(self.most_under_way, len(under_way))
         self._plan_of[batch.id] = self.plans.popleft() if self.plans else Plan()
         return batch
 
     def _step(self, batch: Batch) -> Batch:
         plan = self._plan_of[batch.id]
         total = len(self.lines(batch))
-        if batch.status == "validating" and plan.status != "failed":
-            changed = {"status": "in_progress", "request_counts": {"completed": 0, "failed": 0, "total": total}}
+        looks = self._looks[batch.id]
+        self._looks[batch.id] += 1
+        if plan.status != "failed" and looks < plan.looks:
+            done = total * looks // plan.looks
+            changed = {"status": "in_progress", "request_counts": {"completed": done, "failed": 0, "total": total}}
         elif batch.status in ("validating", "in_progress"):
             changed = self._end(batch, plan)
         else:

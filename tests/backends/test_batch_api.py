@@ -163,7 +163,7 @@ def test_label_likelihoods_are_not_to_be_had(service: BatchDouble, connect: Open
     assert not service.calls
 
 
-@pytest.mark.parametrize("name", ["batches", "rounds", "requests_per_file", "attempts"])
+@pytest.mark.parametrize("name", ["batches", "rounds", "requests_per_file", "bytes_per_file", "attempts"])
 def test_a_number_that_would_answer_nothing_is_refused(connect: Opener, name: str) -> None:
     with pytest.raises(InputError, match=f"{name} is 0"):
         connect(**{name: 0})
@@ -185,11 +185,21 @@ def test_a_file_holds_so_many_requests(service: BatchDouble, connect: Opener) ->
 def test_a_file_holds_so_many_bytes(service: BatchDouble, connect: Opener) -> None:
     list(connect().answer([question(0)]))
     size = next(iter(service.files.values()))[0].bytes
-    others = [question(number) for number in range(1, 8)]
-    list(connect(bytes_per_file=3 * size).answer(others))
+    pulled: list[int] = []
+    others = (pulled.append(number) or question(number) for number in range(1, 8))  # type: ignore[func-returns-value]
+    replies = connect(bytes_per_file=3 * size + size // 2, batches=1).answer(others)
+    next(replies)
+    assert pulled == [1, 2, 3, 4], "the fourth does not fit any more"
+    assert len(list(replies)) == 6
     batches = list(service.batches.values())[1:]
     assert [len(service.lines(batch)) for batch in batches] == [3, 3, 1]
-    assert all(service.files[batch.input_file_id][0].bytes <= 3 * size for batch in batches)
+    assert service.most_under_way == 1
+
+
+def test_equal_requests_do_not_make_files_smaller(service: BatchDouble, connect: Opener) -> None:
+    requests = [question(0, "a"), question(1, "a"), question(2, "b"), question(3, "c")]
+    assert len(list(connect(requests_per_file=2).answer(requests))) == 4
+    assert [len(service.lines(batch)) for batch in service.batches.values()] == [2, 1]
 
 
 def test_a_request_larger_than_a_file_fails_alone(connect: Opener) -> None:
@@ -228,18 +238,23 @@ def test_requests_are_pulled_a_file_at_a_time_for_so_many_batches(service: Batch
     next(replies)
     assert pulled == 5, "the sixth is given, and no more is asked for"
     replies.close()  # type: ignore[attr-defined]
-    assert len(service.batches) == 2
+    assert len(service.batches) == service.most_under_way == 2
 
 
-def test_how_far_a_batch_is_is_said(connect: Opener, pauses: Pauses, caplog: pytest.LogCaptureFixture) -> None:
+def test_how_far_a_batch_is_is_said(
+    service: BatchDouble, connect: Opener, pauses: Pauses, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.plans.append(Plan(looks=3))
     caplog.set_level(logging.INFO, "llmclf")
     list(connect(poll=5.0).answer(questions(3)))
     assert [record.getMessage() for record in caplog.records if record.name.startswith("llmclf")] == [
         "batch batch_0: 3 requests sent",
         "batch batch_0: in_progress, 0 of 3 done",
+        "batch batch_0: in_progress, 1 of 3 done",
+        "batch batch_0: in_progress, 2 of 3 done",
         "batch batch_0: completed, 3 of 3 done",
     ]
-    assert pauses == [5.0, 5.0]
+    assert pauses == [5.0] * 4
 
 
 # What becomes of a request
@@ -304,7 +319,7 @@ def test_what_no_batch_answers_fails_and_can_be_retried(service: BatchDouble, co
     assert reply.status == (Status.TIMEOUT if "batch" in reply.detail else Status.FAILED)
     assert len(service.batches) == 3
     assert len(service.uploads) == 1, "the same file will do"
-    (again,) = connect().answer([question(6, "text 5")])
+    (again,) = connect(rounds=1).answer([question(6, "text 5")])
     assert isinstance(again, Completion)
 
 
@@ -352,11 +367,17 @@ def test_a_batch_that_finds_no_place_waits_and_is_begun_again(
 
 def test_others_go_on_while_one_finds_no_place(service: BatchDouble, connect: Opener, pauses: Pauses) -> None:
     service.plans.extend([Plan(), Plan("failed", errors=FULL), Plan()])
-    replies = connect(requests_per_file=2, batches=2).answer(questions(4))
+    replies = connect(requests_per_file=2, batches=2, attempts=1).answer(questions(4))
     assert {next(replies).request_id, next(replies).request_id} == {0, 1}
     assert sum(pauses) < FULL_PAUSE
     assert {reply.request_id for reply in replies} == {2, 3}
     assert len(service.uploads) == 2
+
+
+def test_only_refusals_in_a_row_are_counted(service: BatchDouble, connect: Opener) -> None:
+    service.plans.extend([Plan("failed", errors=FULL), Plan(), Plan("failed", errors=FULL), Plan()])
+    replies = connect(requests_per_file=2, batches=1, attempts=2).answer(questions(4))
+    assert texts(list(replies)) == answers(4)
 
 
 def test_a_batch_that_never_finds_a_place_is_told(service: BatchDouble, connect: Opener) -> None:
@@ -465,6 +486,25 @@ def test_batches_of_other_models_settings_and_programs_are_left_alone(service: B
     assert service.asked["text 0"] == 4
 
 
+def test_long_lists_are_read_to_their_end(service: BatchDouble, connect: Opener) -> None:
+    options = {"requests_per_file": 1, "batches": 5}
+    list(connect(**options).answer(questions(5)))
+    assert service.page < len(service.batches) == 5
+    assert texts(list(connect(**options).answer(questions(5)))) == answers(5)
+    assert len(service.batches) == 5
+    service.batches.clear()
+    assert texts(list(connect(**options).answer(questions(5)))) == answers(5)
+    assert len(service.uploads) == 5
+
+
+def test_a_web_page_is_no_file_of_answers(service: BatchDouble, connect: Opener) -> None:
+    list(connect().answer(questions(2)))
+    service.files["file-1"] = service.files["file-1"][0], b"<html>Sign in</html>"
+    with pytest.raises(ServerUnreachable, match="not a batch's file: <html>"):
+        list(connect().answer(questions(2)))
+    assert service.asked == once(2)
+
+
 def test_batches_of_more_than_a_month_ago_are_forgotten(service: BatchDouble, connect: Opener) -> None:
     list(connect().answer(questions(2)))
     batch = service.batches["batch_0"]
@@ -565,15 +605,18 @@ def test_a_key_is_never_shown(service: BatchDouble, connect: Opener, caplog: pyt
     service.plans.extend(
         [
             Plan(outcome=lambda _: fault(400, f"wrong: {key}")),
+            Plan(outcome=lambda _: (0, key)),
             Plan("failed", errors=[{"code": "invalid", "message": f"wrong: {key}"}]),
         ]
     )
     reply = failure(connect(key=key), question(0))
+    other = failure(connect(key=key, rounds=1), question(2))
     with pytest.raises(ServerRefused) as raised:
         list(connect(key=key).answer([question(1)]))
     assert "***" in reply.detail
+    assert "***" in other.detail
     assert "***" in raised.value.message
-    assert not [text for text in (repr(reply), repr(raised.value), caplog.text) if key in text]
+    assert not [text for text in (repr(reply), repr(other), repr(raised.value), caplog.text) if key in text]
 
 
 def test_a_service_that_is_down_is_told_at_once(pauses: Pauses) -> None:
