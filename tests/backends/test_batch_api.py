@@ -354,6 +354,16 @@ def test_a_batch_refused_as_a_whole_is_raised_with_the_reason(service: BatchDoub
     assert len(service.batches) == 1
 
 
+@pytest.mark.parametrize("errors", [None, []])
+def test_a_batch_refused_without_a_reason_is_not_begun_again(
+    service: BatchDouble, connect: Opener, errors: list[dict[str, Any]] | None
+) -> None:
+    service.plans.append(Plan("failed", errors=errors))
+    with pytest.raises(ServerRefused, match="refuses the batch batch_0: no reason is given"):
+        list(connect().answer(questions(3)))
+    assert len(service.batches) == 1
+
+
 def test_a_batch_that_finds_no_place_waits_and_is_begun_again(
     service: BatchDouble, connect: Opener, pauses: Pauses
 ) -> None:
@@ -463,6 +473,17 @@ def test_the_same_backend_goes_on_with_what_it_was_stopped_in(service: BatchDoub
     replies += backend.answer(r for r in questions(5) if r.id != replies[0].request_id)
     assert texts(replies) == answers(5)
     assert service.asked == once(5)
+
+
+def test_what_is_taken_up_counts_as_under_way(service: BatchDouble, connect: Opener) -> None:
+    service.plans.extend([Plan(), Plan(looks=9)])
+    first = connect(requests_per_file=1).answer(questions(2))
+    assert next(first).request_id == 0
+    first.close()  # type: ignore[attr-defined]
+    service.most_under_way = 0
+    assert len(list(connect(batches=1).answer(questions(3)[1:]))) == 2
+    assert service.most_under_way == 1
+    assert service.asked == once(3)
 
 
 def test_what_an_expired_batch_left_is_asked_by_the_next_process(service: BatchDouble, connect: Opener) -> None:
