@@ -24,7 +24,11 @@ SOME_UNLABELLED = 3
 BackendOption = Annotated[
     str,
     typer.Option(
-        "--backend", "-b", metavar="URI", help=r"local, local:PATH.gguf, openai:MODEL or http://HOST:PORT/v1#MODEL."
+        "--backend",
+        "-b",
+        metavar="URI",
+        help=r"local, local:PATH.gguf, openai:MODEL or http://HOST:PORT/v1#MODEL; "
+        r"by their Batch API, batch:MODEL or batch+http://HOST:PORT/v1#MODEL.",
     ),
 ]
 SettingOption = Annotated[
