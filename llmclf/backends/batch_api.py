@@ -120,6 +120,7 @@ class BatchBackend:
         self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
+        self.ahead = batches * requests_per_file
         self._poll = poll
         self._most_batches = batches
         self._most_rounds = rounds

@@ -86,6 +86,7 @@ class HostedBackend:
         self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
+        self.ahead = concurrency
         self._errors = self._server.errors(timeout)
         self._timeout = timeout
         self._max_tokens = max_tokens

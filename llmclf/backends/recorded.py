@@ -43,6 +43,7 @@ class RecordedBackend:
         self.forms = backend.forms
         self.resolved = backend.resolved
         self.measured = backend.measured
+        self.ahead = backend.ahead
         self.tokens_to_read = backend.tokens_to_read
         self.asked = 0
         """Requests that went to the backend and were answered."""
@@ -84,9 +85,11 @@ class RecordedBackend:
         keys: dict[int, bytes] = {}
         equals = 0
 
+        most_waiting = max(_MOST_WAITING, self.ahead)
+
         def missing() -> Iterator[Request]:
             nonlocal equals
-            while len(found) + equals < _MOST_WAITING and (request := next(stream, None)) is not None:
+            while len(found) + equals < most_waiting and (request := next(stream, None)) is not None:
                 key = request_key(request, self._identity_digest)
                 if key in open_requests:
                     open_requests[key].append(request)
@@ -146,6 +149,7 @@ class ScriptedBackend:
         self.identity = Identity({"engine": "scripted", "name": name})
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
+        self.ahead = 1
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer one request after the other; see `Backend.answer`."""
