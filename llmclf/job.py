@@ -1,12 +1,15 @@
 """A job: a codebook asked of a backend, on one record. What is settled when it begins is kept to when it goes on."""
 
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import llmclf
 from llmclf.annotations import Annotation
 from llmclf.asking import choose_order
 from llmclf.backends.base import Backend, Failure, Json, Reading, Reply
@@ -18,7 +21,8 @@ from llmclf.codebook import Codebook
 from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
 from llmclf.job_file import JobFile, Plan, open_records
-from llmclf.prompts import Order
+from llmclf.prompts import Order, Prompt
+from llmclf.record_json import canonical_json, digest
 from llmclf.records import ItemRow
 from llmclf.store import Store
 
@@ -37,7 +41,7 @@ class Job:
     Args:
         path: the file; what is recorded there is not asked again.
         codebook: what is asked.
-        backend: who is asked: an opened backend, which is closed with the job, or a URI; see `open_backend`.
+        backend: who is asked: an opened backend, which stays open, or a URI; see `open_backend`.
         settings: of the backend that a URI names; those that a job was begun with need not be given again.
         order: what comes first in the prompts; None chooses.
         max_requests: how many are asked at most, until it is opened again.
@@ -73,13 +77,15 @@ class Job:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
             if store:
                 undo.callback(store.close)
-            key = f"{codebook.hash} {self._uri or backend.name}"  # type: ignore[union-attr]  # a URI is not empty
+            templates = Prompt(codebook).sources
+            asked = digest(canonical_json([codebook.hash, templates])).hex()
+            key = f"{asked} {backend if isinstance(backend, str) else backend.name}"
             self._number, content = store.plans().get(key, (0, None)) if store else (0, None)
             self.plan = Plan(**content) if content else None
             self._order = self._settle("order", order, self.plan and self.plan.order)
             if isinstance(backend, str):
                 backend = open_backend(backend, local_only=local_only, **self._settings(settings or {}))
-            undo.callback(backend.close)
+                undo.callback(backend.close)
             self._check_identity(backend)
             store = store or Store(path)
             undo.callback(store.close)
@@ -91,7 +97,8 @@ class Job:
                 spent=store.spent(backend.identity),
                 max_tokens=max_tokens if isinstance(max_tokens, int) else None,
             )
-            undo.pop_all()
+            self._let_go = undo.pop_all().close
+        self._templates = templates
         self.kept = 0
         """Items of which all was on record before it was opened."""
         self._key = key
@@ -162,12 +169,14 @@ class Job:
             assert self._order
             self.plan = Plan(
                 self._codebook.model_dump(mode="json"),
+                self._templates,
                 self._uri,
                 self._backend.name,
                 self._order,
                 asdict(self._backend.identity),
                 self._backend.resolved,
                 self._backend.measured,
+                versions(),
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
 
@@ -220,8 +229,8 @@ class Job:
         return self._budget.money
 
     def close(self) -> None:
-        """Let go of the backend and the file."""
-        self._backend.close()
+        """Let go of the file, and of the backend if a URI named it."""
+        self._let_go()
 
     def _settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         begun = self.plan.settings if self.plan else {}
@@ -240,6 +249,15 @@ class Job:
                 "Keep to it, or give another --job",
             )
         return given if begun is None else begun
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of llmclf, of Python and of the packages that ask a model, as far as they are installed."""
+    found = {"llmclf": llmclf.__version__, "python": platform.python_version()}
+    for package in ("openai", "llama_cpp_python", "jinja2", "pydantic"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def retry(path: str | Path, number: int | None = None, *, also_final: bool = False) -> Iterator[Reply]:

@@ -2,8 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile, is_zipfile
 
 from llmclf.annotations import Annotation
 from llmclf.backends.base import Completion, Failure, Identity, Json, Reply, Usage
@@ -14,12 +17,16 @@ from llmclf.prompts import Order
 from llmclf.records import ItemRow, Records
 from llmclf.status import Status
 
+JOB_IN_BUNDLE = "job.sqlite"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is settled when a job begins."""
 
     codebook: Mapping[str, Json]
+    templates: Mapping[str, str]
+    """The prompts' jinja2 sources, by name."""
     uri: str
     """Nothing where the backend was opened in Python."""
     annotator: str
@@ -32,6 +39,8 @@ class Plan:
     """The backend's, as they were resolved."""
     measured: Mapping[str, Json] = field(default_factory=dict)
     """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of llmclf, Python and the packages that ask the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +154,9 @@ class JobFile:
                 yield row, question, {reply: replies[reply] for reply in asked}
 
 
-def open_records(path: str | Path) -> Records:
-    """Open a job file to look into it.
+@contextmanager
+def open_records(path: str | Path) -> Iterator[Records]:
+    """Open a job file, or a bundle that holds one, to look into it.
 
     Raises:
         StoreError: there is none at the path, or it is none of this version.
@@ -154,7 +164,15 @@ def open_records(path: str | Path) -> Records:
     """
     if not Path(path).is_file():
         raise StoreError(f"no job file at {path}", "Give the --job of an earlier `llmclf annotate`")
-    return Records(path)
+    with ExitStack() as undo:
+        file = Path(path)
+        if is_zipfile(path):
+            folder = Path(undo.enter_context(TemporaryDirectory(prefix="llmclf-")))
+            with ZipFile(path) as bundle:
+                if JOB_IN_BUNDLE not in bundle.namelist():
+                    raise StoreError(f"{path} is no bundle of a job", "Give one that `llmclf job bundle` wrote")
+                file = Path(bundle.extract(JOB_IN_BUNDLE, folder))
+        yield undo.enter_context(Records(file))
 
 
 def known_items(path: str | Path, source: Json) -> int | None:

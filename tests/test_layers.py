@@ -23,7 +23,7 @@ FLOORS = [
     {"asking"},
     {"classifier"},
     {"job_file"},
-    {"job"},
+    {"job", "bundle"},
     {"frames"},
     {"estimator", "estimate"},
     {"audit"},

@@ -139,6 +139,23 @@ def export(
         print(f"wrote {out}")
 
 
+@job.command()
+def bundle(
+    path: JobArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A zip archive to write.")],
+) -> None:
+    """Pack codebooks, prompts, replies, settings and versions into one archive, which the other commands read, too.
+
+    Example: llmclf job bundle labels.csv.job.sqlite --out job.zip
+    """
+    from llmclf.bundle import write_bundle
+    from llmclf.job_file import open_records
+
+    with open_records(path) as records:
+        names = write_bundle(records, out)
+    print(f"wrote {out}: {', '.join(names)}")
+
+
 def _to_dict(file: "JobFile", number: int, found: "Progress") -> dict[str, Any]:
     plan = file.plans[number]
     return {
