@@ -12,10 +12,10 @@ import llmclf
 ROOT = Path(llmclf.__file__).parent
 FLOORS = [
     {"errors", "levels", "status"},
-    {"tables", "hold"},
-    {"codebook", "items", "annotations", "backends.base"},
+    {"tables", "hold", "bank_numbers", "phone_numbers"},
+    {"codebook", "items", "annotations", "backends.base", "personal_data"},
     {"record_json"},
-    {"prompts", "schemas", "store", "agreement"},
+    {"prompts", "schemas", "store", "redaction", "agreement"},
     {"backends"},
     {"decisions"},
     {"asking"},
@@ -25,7 +25,7 @@ FLOORS = [
     {"audit"},
     {"cli", "", "__main__"},
 ]
-LATE = {"openai", "llama_cpp", "pyarrow", "pandas", "polars", "sklearn"}
+LATE = {"openai", "llama_cpp", "pyarrow", "pandas", "polars", "sklearn", "phonenumbers", "pydantic_extra_types"}
 EXEMPT = {("estimator", "sklearn")}  # its classes are scikit-learn's; itself it is imported late
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix("."): path
