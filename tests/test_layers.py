@@ -19,7 +19,7 @@ FLOORS = [
     {"backends"},
     {"decisions"},
     {"asking"},
-    {"classifier"},
+    {"classifier", "without_texts"},
     {"job", "frames"},
     {"estimator", "job_file", "estimate"},
     {"audit"},
