@@ -31,7 +31,7 @@ _IBAN_START = re.compile(r"(?=([A-Za-z]{2})[0-9]{2})")
 _DIGIT_GROUPS = re.compile(r"[0-9]+(?:[ .-]{1,3}[0-9]+)*")
 _DIGITS = re.compile("[0-9]+")
 _DECIMALS_BEFORE = re.compile(r"[0-9][.,]\Z")
-_CARD_DIGITS = range(13, 20)  # no issuer is known to use twelve, which prices and ids have
+_CARD_DIGITS = range(13, 20)  # Maestro might use twelve, but prices and ids do
 _BANKS = "4568"  # with which banks' numbers begin (ISO/IEC 7812): others are airlines', oil companies', countries'
 
 

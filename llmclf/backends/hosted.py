@@ -98,8 +98,8 @@ class HostedBackend:
             raise InputError("the key is empty or holds characters that no key has", f"Look at {self._key_variable}")
         self.address = (base_url or OPENAI_ADDRESS).rstrip("/")
         url = urlsplit(self.address)
-        # The address is shown and stored.
-        if "@" in url.netloc or url.query:
+        # The address is shown and stored. A password that holds a slash is none to the parser.
+        if "@" in self.address or url.query:
             raise InputError(
                 "an address with a password or a query is not kept", f"Put a key into {self._key_variable}"
             )
@@ -226,7 +226,7 @@ class HostedBackend:
                 raise ServerUnreachable(what, "Start the server, or correct the address") from None
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
-        return answer.reply(request.id, time.monotonic() - started)
+        return self._errors.without_key(answer.reply(request.id, time.monotonic() - started))
 
     async def _attempt(self, request: Request) -> ChatAnswer:
         if not isinstance(request.form, Structured):

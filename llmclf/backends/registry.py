@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +33,7 @@ def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Back
     """
     scheme, _, rest = uri.partition(":")
     if local_only and scheme != "local" and not (scheme in ("http", "https") and is_loopback(uri)):
-        raise InputError(f"{uri} is not on this machine", "Use a local model, or leave out --local-only")
+        raise InputError(f"{_shown(uri)} is not on this machine", "Use a local model, or leave out --local-only")
     if scheme == "local":
         from llmclf.backends.local import LocalBackend
 
@@ -51,9 +52,14 @@ def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Back
         _check_settings(scheme, HostedBackend, settings)
         address, _, model = uri.partition("#")
         if not model or not urlsplit(address).hostname:
-            raise InputError(f"{uri} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
+            raise InputError(f"{_shown(uri)} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
         return HostedBackend(model, address, key=os.environ.get("LLMCLF_API_KEY") or None, **settings)
-    raise InputError(f"unknown backend {uri!r}", f"Known forms are {FORMS}")
+    raise InputError(f"unknown backend {_shown(uri)!r}", f"Known forms are {FORMS}")
+
+
+def _shown(uri: str) -> str:
+    """Give a URI without the password or the query that it may have."""
+    return re.sub(r"\?[^#]*", "?***", re.sub("//.*@", "//***@", uri))
 
 
 def _check_settings(scheme: str, backend: type[Any], settings: dict[str, Any]) -> None:
