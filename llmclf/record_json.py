@@ -18,6 +18,7 @@ from llmclf.backends.base import (
     Scores,
     Structured,
     Usage,
+    WrittenToken,
 )
 from llmclf.errors import StoreError
 from llmclf.status import Status
@@ -89,7 +90,11 @@ def reply_of(request: Request, kind: str, body_json: str, seconds: float) -> Rep
     for table in ("log_likelihoods", "tokens"):
         known = zip(request.form.labels, body[table], strict=True)
         body[table] = {label: value for label, value in known if value is not None}
-    return Scores(**body | {"best_by": _reading(body["best_by"])})
+    written = tuple(
+        WrittenToken(token["text"], token["log_probability"], tuple(map(tuple, token["likeliest"])))
+        for token in body.get("written", ())
+    )
+    return Scores(**body | {"best_by": _reading(body["best_by"]), "written": written})
 
 
 def renumbered(reply: Reply, request: Request) -> Reply:

@@ -1,7 +1,6 @@
 """Any OpenAI-compatible chat server, kept busy with many requests at once."""
 
 import asyncio
-import json
 import re
 import threading
 import time
@@ -22,9 +21,10 @@ from tenacity import (
 )
 
 from llmclf.backends.addresses import is_loopback
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Identity, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import Failure, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.backends.chat_answer import ChatAnswer
 from llmclf.backends.chat_errors import AttemptError, ChatErrors
+from llmclf.backends.chat_request import ANSWER_ALONE, ChatRequests
 from llmclf.backends.pace import Pace
 from llmclf.errors import BackendError, InputError, ServerUnreachable
 
@@ -50,6 +50,9 @@ ACCOUNT_HEADERS = frozenset({"openai-organization", "openai-project"})
 class HostedBackend:
     """Answers by a chat server, with up to `concurrency` requests in flight.
 
+    With `top_logprobs`, labels that need no reason are asked for without a schema, and have the probability of their
+    first tokens: see `Scores`. What a prompt begins of the reply is then left out, and `ANSWER_ALONE` put at its end.
+
     Args:
         model: the name that the server knows it by.
         base_url: the address of the API, as the server documents it; None is OpenAI's own.
@@ -61,14 +64,14 @@ class HostedBackend:
         attempts: how often a request is sent before it fails.
         requests_per_minute: how many are sent at most; without it, as many as the server turns out to allow.
         tokens_per_minute: how many are sent for and asked for at most, at four characters a token.
-        max_tokens: where a reply is cut; None leaves it to the server.
+        max_tokens: where a reply that gives reasons, or is JSON, is cut; None leaves it to the server.
         temperature: None leaves it to the server; some models take no other value than their own.
+        top_logprobs: how many of the likeliest tokens, in each place, the server gives log-probabilities of; most give
+            20 at most. None asks for none.
         sleep: how to wait between attempts.
         clock: seconds, as `sleep` counts them.
 
     """
-
-    forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class HostedBackend:
         tokens_per_minute: float | None = None,
         max_tokens: int | None = 512,
         temperature: float | None = 0.0,
+        top_logprobs: int | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,6 +96,8 @@ class HostedBackend:
         for name, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
             if limit is not None and limit <= 0:
                 raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
+        if top_logprobs is not None and top_logprobs < 1:
+            raise InputError(f"top_logprobs is {top_logprobs}", "Give 1 or more, or none")
         self._key_variable = key_variable or ("LLMCLF_API_KEY" if base_url else "OPENAI_API_KEY")
         # A line break in a key would be quoted, key and all, in the transport's own error.
         if key is not None and not re.fullmatch("[!-~]+", key):
@@ -105,21 +111,25 @@ class HostedBackend:
             )
         self.name = model
         self.concurrency = concurrency
-        settings = {"temperature": temperature, "max_tokens": max_tokens}
-        self.identity = Identity({"server": self.address, "model": model}, settings)
-        self.resolved: Mapping[str, Json] = {}
+        settings: dict[str, Json] = {"temperature": temperature, "max_tokens": max_tokens}
+        self.forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
+        told: dict[str, Json] = {}
+        if top_logprobs is not None:
+            self.forms |= {Likelihoods}
+            settings["top_logprobs"] = top_logprobs
+            told["instruction"] = ANSWER_ALONE
+        self.identity = Identity({"server": self.address, "model": model}, settings | told)
+        self.resolved: Mapping[str, Json] = settings
         self.measured: Mapping[str, Json] = {}
         of_openai = f".{url.hostname}".endswith(".openai.com")
         # OpenAI's reasoning models refuse `max_tokens`. Elsewhere it is the name that everybody knows:
         # Mistral refuses the new one, and Ollama ignores it and would write on.
         limit_name = "max_completion_tokens" if of_openai else "max_tokens"
-        sampling = {"temperature": temperature, limit_name: max_tokens}
-        self._sampling = {name: value for name, value in sampling.items() if value is not None}
+        self._requests = ChatRequests(model, limit_name, temperature, max_tokens, top_logprobs)
         self._headers = HEADERS | CLIENT_MARK | (ACCOUNT_HEADERS if of_openai else frozenset())
         self._key = key
-        self._errors = ChatErrors(self.address, model, self._key_variable, timeout, key)
+        self._errors = ChatErrors(self.address, model, self._key_variable, timeout, key, top_logprobs is not None)
         self._timeout = timeout
-        self._max_tokens = max_tokens
         self._pace = Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
         self._gate = asyncio.Lock()
         self._sleep = sleep
@@ -226,18 +236,10 @@ class HostedBackend:
                 raise ServerUnreachable(what, "Start the server, or correct the address") from None
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
-        return answer.reply(request.id, time.monotonic() - started)
+        return answer.reply(request, time.monotonic() - started)
 
     async def _attempt(self, request: Request) -> ChatAnswer:
-        if not isinstance(request.form, Structured):
-            raise TypeError(f"a chat server cannot give {type(request.form).__name__}")
-        form = {"name": request.form.name, "strict": True, "schema": json.loads(request.form.schema)}
-        body: dict[str, Any] = {
-            "model": self.name,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            "response_format": {"type": "json_schema", "json_schema": form},
-            **self._sampling,
-        }
+        body = self._requests.body(request)
         await self._turn(request)
         try:
             async with asyncio.timeout(self._timeout):
@@ -250,12 +252,13 @@ class HostedBackend:
             raise found from None
         self._answered += 1
         self._pace.served()
+        if isinstance(request.form, Likelihoods) and answer.text and not answer.tokens:
+            raise self._errors.no_log_probabilities("its answer holds none")
         return answer
 
     async def _turn(self, request: Request) -> None:
         """Wait until the request may be sent, one after the other."""
-        characters = sum(len(message.content) for message in request.messages)
-        tokens = characters // CHARACTERS_A_TOKEN + (self._max_tokens or 0)
+        tokens = self._requests.tokens(request)
         async with self._gate:
             while seconds := self._pace.take(tokens):
                 await self._sleep(seconds)
