@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llmclf.annotations import Annotation
-from llmclf.asking import choose_order
+from llmclf.asking import check_samples, choose_order
 from llmclf.backends.base import Backend, Json, Reading, Reply
 from llmclf.backends.recorded import RecordedBackend
 from llmclf.backends.registry import open_backend
@@ -37,6 +37,8 @@ class Plan:
     """The backend's, as they were resolved."""
     measured: Mapping[str, Json] = field(default_factory=dict)
     """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
+    samples: int = 1
+    """How often each question is asked."""
 
 
 class Job:
@@ -48,6 +50,7 @@ class Job:
         uri: who is asked; see `open_backend`.
         settings: the backend's; those that a job was begun with need not be given again.
         order: what comes first in the prompts; None chooses.
+        samples: how often each question is asked; None is once, or as often as the job was begun with.
         max_requests: how many are asked at most, until it is opened again.
         local_only: refuse a backend to which texts would leave this machine.
 
@@ -66,6 +69,7 @@ class Job:
         settings: Mapping[str, Any] | None = None,
         order: Order | None = None,
         *,
+        samples: int | None = None,
         max_requests: int | None = None,
         local_only: bool = False,
     ) -> None:
@@ -81,8 +85,11 @@ class Job:
             self._number, content = store.plans().get(self._key, (0, None)) if store else (0, None)
             self.plan = Plan(**content) if content else None
             self._order = self._settle("order", order, self.plan and self.plan.order)
-            backend = open_backend(uri, local_only=local_only, **self._settings(settings or {}))
+            self._samples = self._settle("samples", samples, self.plan and self.plan.samples) or 1
+            given = self._settings(settings or {})
+            backend = open_backend(uri, local_only=local_only, samples=self._samples, **given)
             undo.callback(backend.close)
+            check_samples(backend, self._samples)
             self._check_model(backend)
             self._store = store or Store(path)
             undo.pop_all()
@@ -109,14 +116,17 @@ class Job:
                 self._backend.identity.model,
                 self._backend.resolved,
                 self._backend.measured,
+                self._samples,
             )
-            self._number = self._store.keep_plan(self._key, asdict(self.plan))
-        return self._kept(ask(stream, self._codebook, self._backend, order=order, best_only=best_only))
+        asked = ask(stream, self._codebook, self._backend, order=order, best_only=best_only, samples=self._samples)
+        return self._kept(asked)
 
     def _kept(self, answered: Iterator[Answered]) -> Iterator[Annotation]:
         """Record each item with its requests as its answers come."""
         count = 0
         while answers := list(islice(answered, len(self._codebook.questions))):
+            if not self._number and self.plan:  # a beginning that brought no answer binds nobody
+                self._number = self._store.keep_plan(self._key, asdict(self.plan))
             self._store.put_row(self._number, count, self._row(answers))
             count += 1
             yield from (one.annotation(self._backend.name) for one in answers)
@@ -156,7 +166,10 @@ class Job:
 
     def _settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         begun = self.plan.settings if self.plan else {}
-        return {name: self._settle(f"setting {name}", given.get(name), begun.get(name)) for name in {**given, **begun}}
+        for name in given.keys() & begun.keys():  # here None says something, too
+            if given[name] != begun[name]:
+                raise self._differs(f"setting {name}", begun[name], given[name])
+        return {**given, **begun}
 
     def _check_model(self, backend: Backend) -> None:
         for name, value in (self.plan.model if self.plan else {}).items():
@@ -165,8 +178,11 @@ class Job:
     def _settle(self, what: str, given: Any, begun: Any) -> Any:  # noqa: ANN401 - any setting
         """Give what the job was begun with, or else what is given."""
         if None not in (given, begun) and given != begun:
-            raise InputError(
-                f"the job {self._path} was begun with the {what} {begun!r}, and now it is {given!r}",
-                "Keep to it, or give another --job",
-            )
+            raise self._differs(what, begun, given)
         return given if begun is None else begun
+
+    def _differs(self, what: str, begun: object, given: object) -> InputError:
+        return InputError(
+            f"the job {self._path} was begun with the {what} {begun!r}, and now it is {given!r}",
+            "Keep to it, or give another --job",
+        )

@@ -11,6 +11,7 @@ from llmclf.classifier import annotation
 from llmclf.codebook import Codebook, Question
 from llmclf.errors import StoreError, unknown
 from llmclf.job import Job, Plan
+from llmclf.served import Served, served
 from llmclf.status import Status
 from llmclf.store import ItemRow, Store
 
@@ -116,12 +117,16 @@ class JobFile:
         chosen = (one for one in self.unlabelled(number) if also_final or one.can_retry)
         return list(dict.fromkeys(key for one in chosen for key in one.keys))
 
+    def served(self, number: int) -> list[Served]:
+        """Give the models that answered a plan, as the server named them."""
+        return served(self._store, number)
+
     def _answers(self, number: int) -> Iterator[tuple[ItemRow, Question, tuple[bytes, ...]]]:
-        questions = self.codebook(number).questions
+        questions, samples = self.codebook(number).questions, self.plans[number].samples
         for row in self._store.rows(number):
             start = 0
             for question in questions:
-                count = self._requests(question, row.keys[start:]) if row.keys else 0
+                count = samples * self._requests(question, row.keys[start:]) if row.keys else 0
                 yield row, question, row.keys[start : start + count]
                 start += count
 

@@ -12,12 +12,12 @@ import llmclf
 ROOT = Path(llmclf.__file__).parent
 FLOORS = [
     {"errors", "levels", "status"},
-    {"tables", "hold"},
-    {"codebook", "items", "annotations", "backends.base"},
+    {"tables", "hold", "backends.base"},
+    {"codebook", "items", "annotations"},
     {"record_json"},
     {"prompts", "schemas", "store", "agreement"},
     {"backends"},
-    {"decisions"},
+    {"decisions", "served"},
     {"asking"},
     {"classifier"},
     {"job", "frames"},

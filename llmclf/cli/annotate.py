@@ -27,6 +27,7 @@ from llmclf.cli.common import (
     JsonOption,
     LocalOnlyOption,
     OrderOption,
+    SamplesOption,
     SettingOption,
     parse_order,
     parse_settings,
@@ -61,6 +62,7 @@ def annotate(
         bool,
         typer.Option("--best-only", help="Local models: find the best label alone, without probabilities."),
     ] = False,
+    samples: SamplesOption = None,
     reproducible: Annotated[
         bool, typer.Option("--reproducible", help="Local models: the same bits each time, several times slower.")
     ] = False,
@@ -88,6 +90,7 @@ def annotate(
         job=job,
         order=parse_order(order),
         best_only=best_only,
+        samples=samples,
         max_requests=max_requests,
         local_only=local_only,
         as_json=as_json,
@@ -106,6 +109,7 @@ def run_annotation(
     job: Path | None = None,
     order: "Order | None" = None,
     best_only: bool = False,
+    samples: int | None = None,
     max_requests: int | None = None,
     local_only: bool = False,
     as_json: bool = False,
@@ -127,7 +131,9 @@ def run_annotation(
         raise InputError(f"--out {out} is the input", "Give another path")
     count = check_items(table, columns, input_format)
     record = job or out.with_name(f"{out.name}.job.sqlite")
-    work = Job(record, book, backend, settings, order, max_requests=max_requests, local_only=local_only)
+    work = Job(
+        record, book, backend, settings, order, samples=samples, max_requests=max_requests, local_only=local_only
+    )
     summary = _Summary(book)
     try:
         items = stream_items(table, columns, input_format)

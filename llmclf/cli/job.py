@@ -1,5 +1,7 @@
 """`llmclf job`: look into a job file, ask again what failed, and write its table again."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +12,7 @@ from llmclf.cli.common import JsonOption, console, progress
 if TYPE_CHECKING:
     from llmclf.job import Plan
     from llmclf.job_file import Progress
+    from llmclf.served import Served
 
 job = typer.Typer(
     help="Look into a job file, ask again what failed, and write its table again.",
@@ -30,13 +33,15 @@ def status(path: JobArgument, as_json: JsonOption = False) -> None:
     Example: llmclf job status labels.csv.job.sqlite
     """
     from llmclf.job_file import JobFile
+    from llmclf.served import change
     from llmclf.tables import json_text
 
     file = JobFile(path)
     try:
         found = {number: file.progress(number) for number in file.plans}
+        served = {number: file.served(number) for number in file.plans}
         if as_json:
-            print(json_text([_to_dict(n, file.plans[n], one) for n, one in found.items()]))
+            print(json_text([_to_dict(n, file.plans[n], one, served[n]) for n, one in found.items()]))
             return
         terminal = console()
         for number, one in found.items():
@@ -46,6 +51,8 @@ def status(path: JobArgument, as_json: JsonOption = False) -> None:
             terminal.print(f"  {one.items} items, {_statuses(one)}", markup=False)
             if one.can_retry:
                 terminal.print(f"  {one.can_retry} may be answered another time: llmclf job retry {path}", markup=False)
+            if changed := change(served[number]):
+                terminal.print(f"  {changed}", markup=False)
         if not found:
             terminal.print("nothing was asked yet")
     finally:
@@ -134,18 +141,20 @@ def export(
     print(f"wrote {out}")
 
 
-def _to_dict(number: int, plan: "Plan", found: "Progress") -> dict[str, Any]:
+def _to_dict(number: int, plan: "Plan", found: "Progress", served: "Iterable[Served]") -> dict[str, Any]:
     return {
         "plan": number,
         "codebook": plan.codebook["name"],
         "backend": plan.uri,
         "annotator": plan.annotator,
         "order": plan.order,
+        "samples": plan.samples,
         "model": dict(plan.model),
         "settings": dict(plan.settings),
         "items": found.items,
         "statuses": {str(status): count for status, count in found.statuses.items()},
         "can_retry": found.can_retry,
+        "served": [asdict(one) | {"first": one.first.isoformat(), "last": one.last.isoformat()} for one in served],
     }
 
 
