@@ -1,6 +1,6 @@
 """One item in, its annotations out. Read this first."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -148,7 +148,8 @@ class _Asked:
     question: Question
     requests: list[Request]
     replies: list[Reply | None]
-    re_asked: int = 0
+    re_asked: Counter[int] = field(default_factory=Counter)
+    """How often, by the place of the request."""
 
     @property
     def is_answered(self) -> bool:
@@ -192,8 +193,8 @@ class _Asker:
     def take(self, reply: Reply) -> None:
         asked, place = self._open.pop(reply.request_id)
         said = read_reply(asked.question, reply.text) if isinstance(reply, Completion) else None
-        if isinstance(reply, Completion) and isinstance(said, Fault) and asked.re_asked < self.re_ask:
-            asked.re_asked += 1
+        if isinstance(reply, Completion) and isinstance(said, Fault) and asked.re_asked[place] < self.re_ask:
+            asked.re_asked[place] += 1
             self._next_id += 1
             again = asked_again(asked.requests[place], reply.text, said.reason, self._next_id)
             asked.requests[place] = again

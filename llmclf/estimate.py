@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from llmclf.asking import Questions, choose_order
+from llmclf.asking import Questions, check_samples, choose_order
 from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Likelihoods, Request
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError, unknown
@@ -61,6 +61,7 @@ def estimate(
     backend: Backend,
     *,
     order: Order | None = None,
+    samples: int = 1,
     price: Price | None = None,
     requests_per_minute: float | None = None,
 ) -> Estimate:
@@ -71,10 +72,12 @@ def estimate(
         codebook: what would be asked.
         backend: who would answer.
         order: what comes first in the prompts; None chooses as a job does.
+        samples: how often each question would be asked.
         price: what the model costs; None gives no money.
         requests_per_minute: at which a server is asked; without it, its time is not known.
 
     """
+    check_samples(backend, samples)
     stream = iter(items)
     if order is None:
         order, stream = choose_order(stream, codebook, backend)
@@ -89,7 +92,7 @@ def estimate(
     if to_read is None:
         characters = sum(len(message.content) for request in requests for message in request.messages)
         to_read, counted_by = math.ceil(characters / CHARACTERS_A_TOKEN), f"{CHARACTERS_A_TOKEN} characters a token"
-    scale = counts.distinct / len(sample) if sample else 0.0
+    scale = samples * counts.distinct / len(sample) if sample else 0.0
     tokens_in, tokens_out = round(to_read * scale), round(to_write * scale)
     asked = round(len(requests) * scale)
     speed = _tokens_per_second(backend)

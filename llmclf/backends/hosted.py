@@ -21,7 +21,7 @@ from tenacity import (
 )
 
 from llmclf.backends.addresses import is_loopback
-from llmclf.backends.base import Failure, Identity, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import Failure, Identity, Json, Likelihoods, Reply, Request, Scores, Structured
 from llmclf.backends.chat_answer import ChatAnswer
 from llmclf.backends.chat_errors import AttemptError, ChatErrors
 from llmclf.backends.chat_request import ANSWER_ALONE, ChatRequests
@@ -236,7 +236,10 @@ class HostedBackend:
                 raise ServerUnreachable(what, "Start the server, or correct the address") from None
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
-        return answer.reply(request, time.monotonic() - started)
+        reply = answer.reply(request, time.monotonic() - started)
+        if isinstance(reply, Scores) and not reply.written:
+            raise self._errors.no_log_probabilities("its answer holds none")
+        return reply
 
     async def _attempt(self, request: Request) -> ChatAnswer:
         body = self._requests.body(request)
@@ -252,8 +255,6 @@ class HostedBackend:
             raise found from None
         self._answered += 1
         self._pace.served()
-        if isinstance(request.form, Likelihoods) and answer.text and not answer.tokens:
-            raise self._errors.no_log_probabilities("its answer holds none")
         return answer
 
     async def _turn(self, request: Request) -> None:

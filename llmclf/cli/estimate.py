@@ -21,6 +21,7 @@ from llmclf.cli.common import (
     CodebookOption,
     JsonOption,
     OrderOption,
+    SamplesOption,
     SettingOption,
     parse_order,
     parse_settings,
@@ -43,6 +44,7 @@ def estimate(
     speaker_column: SpeakerOption = "speaker",
     input_format: FormatOption = None,
     order: OrderOption = None,
+    samples: SamplesOption = None,
     prices: Annotated[
         Path | None, typer.Option(help="TOML: [MODEL] input = 0.15, output = 0.6, for a million tokens.")
     ] = None,
@@ -70,13 +72,15 @@ def estimate(
     book = Codebook.load(codebook)
     price_table = read_prices(prices) if prices else None
     check_items(table, columns, input_format)
-    engine = open_backend(backend, **parse_settings(setting))
+    times = samples or 1
+    engine = open_backend(backend, samples=times, **parse_settings(setting))
     try:
         found = estimated(
             stream_items(table, columns, input_format),
             book,
             engine,
             order=parse_order(order),
+            samples=times,
             price=price_of(engine.name, price_table) if price_table is not None else None,
             requests_per_minute=requests_per_minute,
         )

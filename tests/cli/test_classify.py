@@ -12,11 +12,11 @@ def test_one_json_object_a_text_in_order(cli: Cli) -> None:
     rows = [json.loads(line) for line in run.out.splitlines()]
     assert [row["text"] for row in rows] == ["I love it", "It broke"]
     for row in rows:
-        assert list(row) == ["text", "question", "label", "probabilities", "status"]
+        assert list(row) == ["text", "question", "label", "probabilities", "origin", "samples", "status"]
         assert set(row["probabilities"]) == {"positive", "negative"}
         assert sum(row["probabilities"].values()) == pytest.approx(1)
         assert row["label"] == max(row["probabilities"], key=row["probabilities"].__getitem__)
-        assert row["status"] == "ok"
+        assert (row["origin"], row["samples"], row["status"]) == ("likelihoods", None, "ok")
 
 
 def test_a_line_each_on_standard_input(cli: Cli) -> None:
