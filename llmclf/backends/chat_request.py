@@ -7,7 +7,7 @@ from typing import Any
 
 from llmclf.backends.base import CHARACTERS_A_TOKEN, Likelihoods, Message, Request
 
-ANSWER_ALONE = "Reply with the answer alone: no other words before or after it."
+ANSWER_ALONE = "Reply with the answer alone."
 """Where labels are to be told by the first tokens, which no grammar may force: a server gives the log-probabilities
 beside one from before it was applied."""
 _SPARE_TOKENS = 8  # for what may stand around a label

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -36,6 +37,7 @@ from llmclf.backends.base import (
 )
 from llmclf.backends.chat_request import ANSWER_ALONE
 from llmclf.backends.hosted import HostedBackend
+from llmclf.backends.local import LocalBackend
 from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
 from llmclf.status import Status
 
@@ -959,3 +961,29 @@ def test_a_real_server_without_that_path_is_refused(llama_server: str) -> None:
     with pytest.raises(BackendError, match="often in /v1"):
         only(backend)
     backend.close()
+
+
+ABOUT_SPORTS = "Is this text about sports? Answer Yes or No.\nText:\n"
+
+
+def test_a_real_server_tells_of_labels_what_the_local_engine_finds(llama_server: str, gguf: Path) -> None:
+    hosted, local = HostedBackend("smollm2", llama_server, top_logprobs=20), LocalBackend(gguf, layout="shipped")
+    labels = Likelihoods(("Yes", "No"))
+    try:
+        for text in ("The team won in the last minute.", "Parliament votes on the budget."):
+            told = only(hosted, Request(0, (Message("user", (ABOUT_SPORTS, text)),), labels))
+            scored = only(local, Request(0, (Message("user", (ABOUT_SPORTS, text, f"\n\n{ANSWER_ALONE}")),), labels))
+            assert isinstance(told, Scores)
+            assert isinstance(scored, Scores)
+            assert scored.tokens == {"Yes": 1, "No": 1}
+            table = dict(told.written[0].likeliest)
+            assert len(table) == 20
+            for label in labels.labels:
+                # In 4 bits, two builds of llama.cpp differ by so much.
+                assert table[label] == pytest.approx(scored.log_likelihoods[label], abs=0.3)
+                assert table[label] <= told.log_likelihoods[label] + 1e-6 <= table[label] + 0.2, "other spellings"
+            assert told.remainder < 0.3
+            assert told.served_model == "smollm2"
+    finally:
+        hosted.close()
+        local.close()
