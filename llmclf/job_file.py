@@ -16,6 +16,7 @@ from llmclf.errors import StoreError, unknown
 from llmclf.prompts import Order
 from llmclf.records import ItemRow, Records
 from llmclf.redaction import Redactor
+from llmclf.served import Served, served
 from llmclf.status import Status
 
 JOB_IN_BUNDLE = "job.sqlite"
@@ -40,6 +41,8 @@ class Plan:
     """The backend's, as they were resolved."""
     measured: Mapping[str, Json] = field(default_factory=dict)
     """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
+    samples: int = 1
+    """How often each question is asked."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of llmclf, Python and the packages that ask the model."""
     text_key: str = ""
@@ -158,6 +161,10 @@ class JobFile:
         """Give the numbers of the replies that failed, by default of those only that may be answered another time."""
         chosen = (one for one in self.unlabelled(number) if also_final or one.can_retry)
         return list(dict.fromkeys(reply for one in chosen for reply in one.replies))
+
+    def served(self, number: int) -> list[Served]:
+        """Give the models that answered a plan, as the server named them."""
+        return served(self._records, Identity(**self.plans[number].identity))
 
     def _answers(self, number: int) -> Iterator[tuple[ItemRow, Question, dict[int, Reply]]]:
         questions = self.codebook(number).questions

@@ -149,6 +149,21 @@ class Records:
             row = self._reader.execute(query, (canonical_json(asdict(identity)),)).fetchone()
         return Usage(*row) if row else Usage()
 
+    def served(self, identity: Identity) -> list[tuple[str, str, int, float, float]]:
+        """Give the models and fingerprints that came back from one who was asked, by the first time.
+
+        Each with how many replies name them, and the Unix times of the first and the last.
+        """
+        self._settle()
+        query = (
+            "SELECT coalesce(body ->> 'served_model', '') AS model, "
+            "coalesce(body ->> 'fingerprint', '') AS fingerprint, count(*), min(recorded_at), max(recorded_at) "
+            "FROM replies WHERE identity = (SELECT id FROM identities WHERE content = ?) "
+            "GROUP BY 1, 2 HAVING model != '' OR fingerprint != '' ORDER BY 4"
+        )
+        with self._translated():
+            return self._reader.execute(query, (canonical_json(asdict(identity)),)).fetchall()
+
     def retryable(self, identity: Identity) -> list[int]:
         """Give the numbers of the failures that a retry can help, of one who answers."""
         self._settle()

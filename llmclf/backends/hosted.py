@@ -18,7 +18,7 @@ from tenacity import (
     wait_random,
 )
 
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import Failure, Json, Likelihoods, Reply, Request, Scores, Structured
 from llmclf.backends.chat_answer import ChatAnswer
 from llmclf.backends.chat_errors import AttemptError
 from llmclf.backends.chat_server import ChatServer
@@ -35,6 +35,9 @@ SCATTER = wait_random(0, 2)  # those who failed together shall not come back tog
 class HostedBackend:
     """Answers by a chat server, with up to `concurrency` requests in flight.
 
+    With `top_logprobs`, labels that need no reason are asked for without a schema, and have the probability of their
+    first tokens: see `Scores`. What a prompt begins of the reply is then left out, and `ANSWER_ALONE` put at its end.
+
     Args:
         model: the name that the server knows it by.
         base_url: the address of the API, as the server documents it; None is OpenAI's own.
@@ -46,14 +49,14 @@ class HostedBackend:
         attempts: how often a request is sent before it fails.
         requests_per_minute: how many are sent at most; without it, as many as the server turns out to allow.
         tokens_per_minute: how many are sent for and asked for at most, at four characters a token.
-        max_tokens: where a reply is cut; None leaves it to the server.
+        max_tokens: where a reply that gives reasons, or is JSON, is cut; None leaves it to the server.
         temperature: None leaves it to the server; some models take no other value than their own.
+        top_logprobs: how many of the likeliest tokens, in each place, the server gives log-probabilities of; most give
+            20 at most. None asks for none.
         sleep: how to wait between attempts.
         clock: seconds, as `sleep` counts them.
 
     """
-
-    forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class HostedBackend:
         tokens_per_minute: float | None = None,
         max_tokens: int | None = 512,
         temperature: float | None = 0.0,
+        top_logprobs: int | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -77,19 +81,29 @@ class HostedBackend:
         for name, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
             if limit is not None and limit <= 0:
                 raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
+        if top_logprobs is not None and top_logprobs < 1:
+            raise InputError(f"top_logprobs is {top_logprobs}", "Give 1 or more, or none")
         self._server = ChatServer(
-            model, base_url, key=key, key_variable=key_variable, max_tokens=max_tokens, temperature=temperature
+            model,
+            base_url,
+            key=key,
+            key_variable=key_variable,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_logprobs=top_logprobs,
         )
         self.address = self._server.address
         self.name = model
         self.concurrency = concurrency
+        self.forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
+        if top_logprobs is not None:
+            self.forms |= {Likelihoods}
         self.identity = self._server.identity
-        self.resolved: Mapping[str, Json] = {}
+        self.resolved: Mapping[str, Json] = self._server.settings
         self.measured: Mapping[str, Json] = {}
         self.ahead = concurrency
         self._errors = self._server.errors(timeout)
         self._timeout = timeout
-        self._max_tokens = max_tokens
         self._pace = Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
         self._gate = asyncio.Lock()
         self._sleep = sleep
@@ -174,7 +188,10 @@ class HostedBackend:
                 raise ServerUnreachable(what, "Start the server, or correct the address") from None
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
-        return self._errors.without_key(answer.reply(request.id, time.monotonic() - started))
+        reply = self._errors.without_key(answer.reply(request, time.monotonic() - started))
+        if isinstance(reply, Scores) and not reply.written:
+            raise self._errors.no_log_probabilities("its answer holds none")
+        return reply
 
     async def _attempt(self, request: Request) -> ChatAnswer:
         body = self._server.body(request)
@@ -194,8 +211,7 @@ class HostedBackend:
 
     async def _turn(self, request: Request) -> None:
         """Wait until the request may be sent, one after the other."""
-        characters = sum(len(message.content) for message in request.messages)
-        tokens = characters // CHARACTERS_A_TOKEN + (self._max_tokens or 0)
+        tokens = self._server.tokens(request)
         async with self._gate:
             while seconds := self._pace.take(tokens):
                 await self._sleep(seconds)

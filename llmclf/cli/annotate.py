@@ -31,6 +31,7 @@ from llmclf.cli.common import (
     OutputFormatOption,
     PricesOption,
     RedactOption,
+    SamplesOption,
     SettingOption,
     parse_order,
     parse_regions,
@@ -72,9 +73,14 @@ def annotate(
         bool,
         typer.Option("--best-only", help="Local models: find the best label alone, without probabilities."),
     ] = False,
+    samples: SamplesOption = None,
     reproducible: Annotated[
         bool, typer.Option("--reproducible", help="Local models: the same bits each time, several times slower.")
     ] = False,
+    re_ask: Annotated[
+        int,
+        typer.Option("--re-ask", min=0, help="How often a reply that cannot be read is asked for again."),
+    ] = 1,
     max_requests: Annotated[
         int | None, typer.Option("--max-requests", min=1, help="Stop before more requests are asked; exit code 6.")
     ] = None,
@@ -113,6 +119,8 @@ def annotate(
         job=job,
         order=parse_order(order),
         best_only=best_only,
+        samples=samples,
+        re_ask=re_ask,
         max_requests=max_requests,
         max_cost=max_cost,
         prices=prices,
@@ -136,6 +144,8 @@ def run_annotation(
     job: Path | None = None,
     order: "Order | None" = None,
     best_only: bool = False,
+    samples: int | None = None,
+    re_ask: int = 1,
     max_requests: int | None = None,
     max_cost: float | None = None,
     prices: Path | None = None,
@@ -176,6 +186,8 @@ def run_annotation(
         backend,
         settings,
         order,
+        samples=samples,
+        re_ask=re_ask,
         max_requests=max_requests,
         max_cost=max_cost,
         price=None if price_table is None else lambda model: price_of(model, price_table),
