@@ -490,7 +490,7 @@ def test_an_address_without_a_scheme_is_told_at_once(connect: Opener, pauses: Pa
     assert not pauses
 
 
-def test_a_server_that_goes_down_is_waited_for(connect: Opener, pauses: Pauses) -> None:
+def test_a_server_that_goes_down_is_waited_for_and_no_request_fails(connect: Opener, pauses: Pauses) -> None:
     with HTTPServer(host="127.0.0.1") as mortal:
         mortal.expect_request(CHAT).respond_with_data(
             json.dumps(chat()), content_type="application/json", headers={"Connection": "close"}
@@ -498,10 +498,10 @@ def test_a_server_that_goes_down_is_waited_for(connect: Opener, pauses: Pauses) 
         backend = connect(mortal.url_for("/v1"), concurrency=1, attempts=3)
         replies = backend.answer(question(number) for number in range(100))
         assert isinstance(next(replies), Completion)
-    with pytest.raises(ServerUnreachable):
-        for _ in replies:
-            pass
-    assert len(pauses) == 2
+    went_down = pauses.clock()
+    with pytest.raises(ServerUnreachable, match=r"has not answered for 15 min: .*goes on later"):
+        next(replies)
+    assert pauses.clock() - went_down == pytest.approx(900, abs=1)
 
 
 # Keys
