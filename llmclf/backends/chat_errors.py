@@ -66,14 +66,14 @@ class ChatErrors:
             case openai.APIStatusError():
                 found = self._refused(error, has_answered) or self._failed(error, has_answered)
             case openai.APIConnectionError() if type(error.__cause__).__name__ in UNREACHABLE:
-                detail = self._line(error.__cause__) or type(error.__cause__).__name__
+                detail = self.one_line(error.__cause__) or type(error.__cause__).__name__
                 found = AttemptError(Status.FAILED, detail, unreachable=True)
             case TimeoutError() | openai.APITimeoutError():
                 found = AttemptError(Status.TIMEOUT, f"no answer within {self.timeout:g} s")
             case openai.APIConnectionError():
-                found = AttemptError(Status.FAILED, f"the connection broke: {self._line(error.__cause__)}")
+                found = AttemptError(Status.FAILED, f"the connection broke: {self.one_line(error.__cause__)}")
             case ValidationError():
-                what = self._line(error.errors()[0]["input"])
+                what = self.one_line(error.errors()[0]["input"])
                 found = AttemptError(Status.FAILED, f"not a chat completion: {what}")
             case UnicodeEncodeError():
                 found = AttemptError(Status.BAD_ENCODING, f"cannot be sent: {error.reason}", retryable=False)
@@ -90,7 +90,7 @@ class ChatErrors:
         elif codes & UNSUPPORTED:
             hint = "As None, temperature and max_tokens are left to the server"
         elif error.status_code < 400:
-            to = self._line(error.response.headers.get("location"))
+            to = self.one_line(error.response.headers.get("location"))
             hint = f"It redirects to {to}: give that address, if you trust it"
         # To one who was served before, it forbids this one text: some moderate, some have a firewall.
         elif error.status_code == 403 and not has_answered:
@@ -119,10 +119,10 @@ class ChatErrors:
 
     def _said(self, error: "openai.APIStatusError") -> str:
         said = error.body.get("message", error.body) if isinstance(error.body, dict) else error.body
-        return f"HTTP {error.status_code}: {self._line(said)}".rstrip(": ")
+        return f"HTTP {error.status_code}: {self.one_line(said)}".rstrip(": ")
 
-    def _line(self, text: object) -> str:
-        """One short line, without the key, which some servers repeat."""
+    def one_line(self, text: object) -> str:
+        """Give one short line, without the key, which some servers repeat."""
         line = " ".join(str(text).split())
         return (line.replace(self.key, "***") if self.key else line)[:200]
 

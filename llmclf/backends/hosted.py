@@ -1,19 +1,15 @@
 """Any OpenAI-compatible chat server, kept busy with many requests at once."""
 
 import asyncio
-import json
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from llmclf.backends.addresses import is_loopback
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Identity, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Json, Likelihoods, Reply, Request, Structured
 from llmclf.backends.breaker import Breaker
 from llmclf.backends.chat_answer import ChatAnswer
-from llmclf.backends.chat_errors import AttemptError, ChatErrors
+from llmclf.backends.chat_errors import AttemptError
+from llmclf.backends.chat_server import ChatServer
 from llmclf.backends.connections import Connections
 from llmclf.backends.loop_thread import Flight, LoopThread
 from llmclf.backends.pace import Pace
@@ -22,19 +18,9 @@ from llmclf.backends.window import Window
 from llmclf.errors import InputError
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx2
-    import openai
 
-OPENAI_ADDRESS = "https://api.openai.com/v1"
 MOST_IN_FLIGHT = 1000  # each takes a connection, and a process may have about so many files open
-CONNECT_SECONDS = 10.0
-
-# All that is sent. The client adds what it finds in a dozen environment variables (OPENAI_ORG_ID,
-# OPENAI_CUSTOM_HEADERS ...), whatever the server.
-HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"})
-ACCOUNT_HEADERS = frozenset({"openai-organization", "openai-project"})
 
 
 class HostedBackend:
@@ -89,34 +75,18 @@ class HostedBackend:
         for name, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
             if limit is not None and limit <= 0:
                 raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
-        self._key_variable = key_variable or ("LLMCLF_API_KEY" if base_url else "OPENAI_API_KEY")
-        # A line break in a key would be quoted, key and all, in the transport's own error.
-        if key is not None and not re.fullmatch("[!-~]+", key):
-            raise InputError("the key is empty or holds characters that no key has", f"Look at {self._key_variable}")
-        self.address = (base_url or OPENAI_ADDRESS).rstrip("/")
-        url = urlsplit(self.address)
-        # The address is shown and stored.
-        if "@" in url.netloc or url.query:
-            raise InputError(
-                "an address with a password or a query is not kept", f"Put a key into {self._key_variable}"
-            )
+        self._server = ChatServer(
+            model, base_url, key=key, key_variable=key_variable, max_tokens=max_tokens, temperature=temperature
+        )
+        self.address = self._server.address
         self.name = model
-        settings = {"temperature": temperature, "max_tokens": max_tokens}
-        self.identity = Identity({"server": self.address, "model": model}, settings)
+        self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
-        of_openai = f".{url.hostname}".endswith(".openai.com")
-        # OpenAI's reasoning models refuse `max_tokens`. Elsewhere it is the name that everybody knows:
-        # Mistral refuses the new one, and Ollama ignores it and would write on.
-        limit_name = "max_completion_tokens" if of_openai else "max_tokens"
-        sampling = {"temperature": temperature, limit_name: max_tokens}
-        self._sampling = {name: value for name, value in sampling.items() if value is not None}
-        self._headers = HEADERS | (ACCOUNT_HEADERS if of_openai else frozenset())
-        self._key = key
         self._max_tokens = max_tokens
         self._window = Window(clock, concurrency or 1, concurrency or MOST_IN_FLIGHT)
         self._service = Service(
-            ChatErrors(self.address, model, self._key_variable, timeout, key),
+            self._server.errors(timeout),
             Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute),
             Breaker(clock, down_seconds),
             self._window,
@@ -126,37 +96,8 @@ class HostedBackend:
             sleep=sleep,
             clock=clock,
         )
-        self._trusted: ssl.SSLContext | None = None
-        self._connections = Connections(self._open)
+        self._connections = Connections(self._server.async_client)
         self._loop = LoopThread("llmclf-hosted")
-
-    def _open(self) -> "openai.AsyncOpenAI":
-        import httpx2
-        import openai
-
-        # No proxy, and no certificates of the environment's, between a machine and itself.
-        trust_env = not is_loopback(self.address)
-        self._trusted = self._trusted or httpx2.create_ssl_context(trust_env=trust_env)
-
-        async def send_only_ours(request: "httpx2.Request") -> None:
-            kept = [(name, value) for name, value in request.headers.multi_items() if name in self._headers]
-            request.headers = httpx2.Headers(kept)
-            if self._key is not None:
-                request.headers["Authorization"] = f"Bearer {self._key}"
-
-        return openai.AsyncOpenAI(
-            api_key=self._key or "none",  # None would send the client to the environment
-            base_url=self.address,
-            max_retries=0,
-            # The client's timeout counts from byte to byte; the service's counts the whole.
-            timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
-            http_client=openai.DefaultAsyncHttpxClient(
-                follow_redirects=False,
-                event_hooks={"request": [send_only_ours]},
-                trust_env=trust_env,
-                verify=self._trusted,  # reading all certificates takes the time of many requests
-            ),
-        )
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Give one reply for every request, as they come, pulling at most `concurrency` requests ahead.
@@ -175,7 +116,7 @@ class HostedBackend:
 
     async def _reply(self, flight: Flight) -> Reply:
         request, started = flight.request, time.monotonic()
-        body = self._body(request)
+        body = self._server.body(request)
         characters = sum(len(message.content) for message in request.messages)
         tokens = characters // CHARACTERS_A_TOKEN + (self._max_tokens or 0)
         try:
@@ -184,17 +125,6 @@ class HostedBackend:
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
         return answer.reply(request.id, time.monotonic() - started)
-
-    def _body(self, request: Request) -> dict[str, Any]:
-        if not isinstance(request.form, Structured):
-            raise TypeError(f"a chat server cannot give {type(request.form).__name__}")
-        form = {"name": request.form.name, "strict": True, "schema": _parsed(request.form.schema)}
-        return {
-            "model": self.name,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            "response_format": {"type": "json_schema", "json_schema": form},
-            **self._sampling,
-        }
 
     async def _send(self, body: dict[str, Any]) -> "httpx2.Response":
         import httpx2
@@ -206,8 +136,3 @@ class HostedBackend:
 
 def _read(response: "httpx2.Response") -> ChatAnswer:
     return ChatAnswer.model_validate_json(response.text)
-
-
-@lru_cache
-def _parsed(schema: str) -> Any:  # noqa: ANN401 - JSON
-    return json.loads(schema)
