@@ -127,10 +127,12 @@ class Pace:
         now = self._clock()
         for one in allowances:
             known = self._told.get(one.unit)
-            # What is sooner over than a reply takes is over; and replies overtake each other.
-            if now - sent.at < one.seconds <= _LONGEST_ALLOWANCE and (known is None or known.at <= sent.at):
-                spent = sent.requests if one.unit == "requests" else sent.tokens
-                self._told[one.unit] = _Told(one.left, now + one.seconds, sent.at, spent, one.limit)
+            # Replies overtake each other; and what is over sooner than a reply takes is over.
+            if (known is None or known.at <= sent.at) and one.seconds > now - sent.at:
+                self._told.pop(one.unit, None)
+                if one.seconds <= _LONGEST_ALLOWANCE:
+                    spent = sent.requests if one.unit == "requests" else sent.tokens
+                    self._told[one.unit] = _Told(one.left, now + one.seconds, sent.at, spent, one.limit)
 
     def served(self) -> None:
         """Take note of an answer."""

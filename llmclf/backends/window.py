@@ -1,15 +1,18 @@
 """How many requests to keep in flight."""
 
 from collections.abc import Callable
+from math import log
 
 _FIRST = 8
-_SAMPLE = 32
-"""Answers over which a size is judged, at least; and as many as are in flight."""
+_GLANCE, _SAMPLE = 32, 128
+"""Answers over which a size is judged, at least: where a leap clearly pays, and otherwise; and as many as in flight."""
 _FULL = 0.8
 """Of its size that is in flight, where the window is what limits the rate."""
 _WORTH = 0.25
 """What a wider window must bring: the rate grows by this power of the width; 1 is a server on which nobody waits."""
 _LEAP, _STEP = 2.0, 2**0.5
+_CLEARLY = 0.7
+"""As `_WORTH`, for what a glance can tell."""
 _REST = 60.0
 """Seconds until a size that was found is questioned."""
 
@@ -41,12 +44,15 @@ class Window:
         self._count += 1
         self._seconds += now - sent
         self._in_flight += in_flight
-        if self._count < max(self.size, _SAMPLE):
+        if self._count < max(self.size, _GLANCE):
             return
-        seconds, is_full = self._seconds / self._count, self._in_flight >= _FULL * self.size * self._count
-        self._judge_from(now)
-        if is_full:
-            self._judge(seconds)
+        tried = (self.size, self._seconds / self._count)
+        is_full = self._in_flight >= _FULL * self.size * self._count
+        is_sure = self._factor == _LEAP and (self._best is None or _gain(self._best, tried) >= _CLEARLY)
+        if is_sure or not is_full or self._count >= max(self.size, _SAMPLE):
+            self._judge_from(now)
+            if is_full:
+                self._judge(tried)
 
     def timed_out(self) -> None:
         """Take note of a request that took too long; where more do than are answered, the window is halved."""
@@ -55,13 +61,13 @@ class Window:
             self._timeouts = 0
             self._begin_anew(max(self._least, self.size // 2))
 
-    def _judge(self, seconds: float) -> None:
+    def _judge(self, tried: tuple[int, float]) -> None:
         """Keep the better of the size that was tried and the best one before it, and try the next."""
-        tried = (self.size, seconds)
-        if self._best is None or _better(self._best, tried) == tried:
+        if self._best is None or (_gain(self._best, tried) >= _WORTH) == (tried[0] > self._best[0]):
             self._best = tried
         elif self._factor == _LEAP:
-            self._factor = _STEP
+            self._begin_anew(self._best[0], rest=0.0)  # it was judged by a glance
+            return
         elif self._widens and not self._has_turned:
             self._widens, self._has_turned = False, True
         else:
@@ -76,25 +82,25 @@ class Window:
             return
         self.size = size
         # What is sent until the answers come at the new rate still meets the old one, and opens connections.
-        self._judge_from(self._clock() + seconds)
+        self._judge_from(self._clock() + tried[1])
 
     def _next_size(self, size: int) -> int:
         if self._widens:
             return min(max(size + 1, round(size * self._factor)), self._most)
         return max(min(size - 1, round(size / self._factor)), self._least)
 
-    def _begin_anew(self, size: int) -> None:
+    def _begin_anew(self, size: int, rest: float = _REST) -> None:
         """Rest, then judge from this size on."""
         self.size, self._best = size, None
         self._factor, self._widens, self._has_turned = _STEP, True, False
-        self._judge_from(self._clock() + _REST)
+        self._judge_from(self._clock() + rest)
 
     def _judge_from(self, time: float) -> None:
         self._from = time
         self._count, self._seconds, self._in_flight = 0, 0.0, 0
 
 
-def _better(one: tuple[int, float], other: tuple[int, float]) -> tuple[int, float]:
+def _gain(one: tuple[int, float], other: tuple[int, float]) -> float:
+    """Give the power of the width by which the rate grows from the narrower to the wider one."""
     narrow, wide = sorted((one, other))
-    gain = (wide[0] / wide[1]) / (narrow[0] / narrow[1])
-    return wide if gain >= (wide[0] / narrow[0]) ** _WORTH else narrow
+    return 1 - log(wide[1] / narrow[1]) / log(wide[0] / narrow[0])
