@@ -1,6 +1,7 @@
 """What goes wrong between a chat server and its client, in this package's words."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from llmclf.backends.base import Reply, Scores
 from llmclf.backends.keys import LEAST_PART, cover_key
+from llmclf.backends.rate_limits import Allowance, allowances
 from llmclf.errors import ServerRefused
 from llmclf.status import Status
 
@@ -49,6 +51,7 @@ class AttemptError(Exception):
     pause: float | None = None
     unreachable: bool = False
     is_too_fast: bool = False
+    allowances: tuple[Allowance, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,15 @@ class ChatErrors:
         """What the server says to this request, or at this moment."""
         said = self._said(error)
         if error.status_code in RETRIED or error.status_code >= 500:
-            asked = asked_pause(error.response.headers.get("retry-after", ""))
+            headers = error.response.headers
             is_too_fast = error.status_code == 429 and has_answered
-            return AttemptError(Status.FAILED, said, pause=asked, is_too_fast=is_too_fast)
+            return AttemptError(
+                Status.FAILED,
+                said,
+                pause=asked_pause(headers),
+                is_too_fast=is_too_fast,
+                allowances=allowances(headers),
+            )
         status = next((STATUS_OF_CODE[code] for code in (error.code, error.type) if code in STATUS_OF_CODE), None)
         if status is None:
             status = Status.TOO_LONG if error.status_code == 413 or TOO_LONG.search(said) else Status.FAILED
@@ -152,11 +161,12 @@ class ChatErrors:
         return replace(reply, text=text, served_model=model, fingerprint=fingerprint)
 
 
-def asked_pause(retry_after: str) -> float | None:
-    """Read a Retry-After header, seconds or a date, as seconds from now."""
-    if re.fullmatch(r"\d+(\.\d+)?", retry_after):
-        return float(retry_after)
+def asked_pause(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After, seconds or a date, or better its form in milliseconds, as seconds from now."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        if re.fullmatch(r"\d{1,12}(\.\d+)?", headers.get(name, "")):
+            return float(headers[name]) / unit
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(headers.get("retry-after", "")) - datetime.now(UTC)).total_seconds())
     except ValueError:
         return None

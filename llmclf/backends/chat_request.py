@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from llmclf.backends.base import CHARACTERS_A_TOKEN, Likelihoods, Message, Request
@@ -44,7 +45,7 @@ class ChatRequests:
                 raise TypeError(f"a chat server cannot give {type(request.form).__name__} without top_logprobs")
             messages = _asking_for_the_answer_alone(request.messages)
             return {"messages": messages, "logprobs": True, "top_logprobs": self.top_logprobs}
-        form = {"name": request.form.name, "strict": True, "schema": json.loads(request.form.schema)}
+        form = {"name": request.form.name, "strict": True, "schema": _parsed(request.form.schema)}
         return {
             "messages": [_message(message) for message in request.messages],
             "response_format": {"type": "json_schema", "json_schema": form},
@@ -65,3 +66,8 @@ def _asking_for_the_answer_alone(messages: Sequence[Message]) -> list[dict[str, 
 
 def _message(message: Message) -> dict[str, str]:
     return {"role": message.role, "content": message.content}
+
+
+@lru_cache
+def _parsed(schema: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(schema)

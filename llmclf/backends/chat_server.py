@@ -1,6 +1,7 @@
 """A model on an OpenAI-compatible server: its address, the client to it, and a request's body."""
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ from llmclf.backends.chat_request import ANSWER_ALONE, ChatRequests
 from llmclf.errors import InputError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
     import openai
 
@@ -102,16 +105,26 @@ class ChatServer:
         return openai.AsyncOpenAI(**self._options(None), http_client=http_client)
 
     def _send_only_ours(self, request: "httpx2.Request") -> None:
-        for name in set(request.headers) - self._headers:
-            del request.headers[name]
+        import httpx2
+
+        kept = [(name, value) for name, value in request.headers.multi_items() if name in self._headers]
+        request.headers = httpx2.Headers(kept)
         if self._key is not None:
             request.headers["Authorization"] = f"Bearer {self._key}"
 
     def _transport(self) -> dict[str, Any]:
-        return {
-            "follow_redirects": False,
-            "trust_env": not is_loopback(self.address),  # no proxy between a machine and itself
-        }
+        return {"follow_redirects": False, "trust_env": self._trusts_environment, "verify": self._certificates}
+
+    @property
+    def _trusts_environment(self) -> bool:
+        return not is_loopback(self.address)  # no proxy between a machine and itself
+
+    @cached_property
+    def _certificates(self) -> "ssl.SSLContext":
+        """Read once for all clients: it takes the time of many requests."""
+        import httpx2
+
+        return httpx2.create_ssl_context(trust_env=self._trusts_environment)
 
     def _options(self, timeout: float | None) -> dict[str, Any]:
         import openai

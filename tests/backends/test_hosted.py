@@ -65,6 +65,16 @@ class Pauses(list[float]):
         return time.monotonic() + sum(self)
 
 
+class Haste:
+    """Time that passes a thousand times as fast."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 1000)
+
+    def clock(self) -> float:
+        return time.monotonic() * 1000
+
+
 class Opener(Protocol):
     def __call__(self, base_url: str | None = None, **options: Any) -> HostedBackend: ...
 
@@ -515,6 +525,45 @@ def test_a_server_that_refuses_what_comes_too_fast_is_asked_as_fast_as_it_allows
     assert len(refused) < 50
 
 
+def test_a_wait_in_milliseconds_goes_before_one_in_seconds(server: HTTPServer, connect: Opener, pauses: Pauses) -> None:
+    later = Response("later", 503, {"Retry-After-Ms": "2500", "Retry-After": "60"})
+    server.expect_ordered_request(CHAT).respond_with_response(later)
+    server.expect_ordered_request(CHAT).respond_with_json(chat())
+    only(connect())
+    (pause,) = pauses
+    assert 2.5 <= pause <= 4.5
+
+
+@pytest.mark.parametrize("code", [200, 503])
+def test_nothing_is_sent_while_the_server_says_that_nothing_is_left(
+    server: HTTPServer, connect: Opener, pauses: Pauses, code: int
+) -> None:
+    empty = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m30s"}
+    server.expect_ordered_request(CHAT).respond_with_json(chat(), status=code, headers=empty)
+    server.expect_ordered_request(CHAT).respond_with_json(chat(), headers={"x-ratelimit-remaining-requests": "some"})
+    server.expect_ordered_request(CHAT).respond_with_json(chat())
+    backend = connect(concurrency=1)
+    began = pauses.clock()
+    list(backend.answer([question(1)] if code == 503 else [question(1), question(2)]))
+    assert 90 <= pauses.clock() - began < 100
+    only(backend)
+    assert pauses.clock() - began < 100
+
+
+def test_no_request_is_retried_for_longer_than_may_be(server: HTTPServer, connect: Opener, pauses: Pauses) -> None:
+    server.expect_request(CHAT).respond_with_data("oops", 500)
+    reply = failure(connect(attempts=100, retry_seconds=30))
+    assert (reply.status, reply.retryable) == (Status.FAILED, True)
+    assert 10 < sum(pauses) <= 30
+
+
+def test_a_time_below_nothing_is_refused(connect: Opener) -> None:
+    with pytest.raises(InputError, match="retry_seconds is -1"):
+        connect(retry_seconds=-1.0)
+    with pytest.raises(InputError, match="down_seconds is -1"):
+        connect(down_seconds=-1.0)
+
+
 def test_no_more_are_sent_than_is_said(server: HTTPServer, connect: Opener, pauses: Pauses) -> None:
     server.expect_request(CHAT).respond_with_json(chat())
     began = pauses.clock()
@@ -653,7 +702,7 @@ def test_an_address_without_a_scheme_is_told_at_once(connect: Opener, pauses: Pa
     assert not pauses
 
 
-def test_a_server_that_goes_down_is_waited_for(connect: Opener, pauses: Pauses) -> None:
+def test_a_server_that_goes_down_is_waited_for_and_no_request_fails(connect: Opener, pauses: Pauses) -> None:
     with HTTPServer(host="127.0.0.1") as mortal:
         mortal.expect_request(CHAT).respond_with_data(
             json.dumps(chat()), content_type="application/json", headers={"Connection": "close"}
@@ -661,10 +710,67 @@ def test_a_server_that_goes_down_is_waited_for(connect: Opener, pauses: Pauses) 
         backend = connect(mortal.url_for("/v1"), concurrency=1, attempts=3)
         replies = backend.answer(question(number) for number in range(100))
         assert isinstance(next(replies), Completion)
-    with pytest.raises(ServerUnreachable):
-        for _ in replies:
-            pass
-    assert len(pauses) == 2
+    went_down = pauses.clock()
+    with pytest.raises(ServerUnreachable, match=r"has not answered for 15 min: .*goes on later"):
+        next(replies)
+    assert pauses.clock() - went_down == pytest.approx(900, abs=1)
+
+
+def test_while_a_server_is_down_its_requests_wait_and_one_at_a_time_looks(server: HTTPServer, connect: Opener) -> None:
+    lock = threading.Lock()
+    arrived = 0
+
+    def go_down(_: Received) -> Response:
+        nonlocal arrived
+        with lock:
+            arrived += 1
+            is_down = 10 < arrived <= 30
+        return Response("oops", 502) if is_down else Response(json.dumps(chat()), content_type="application/json")
+
+    server.expect_request(CHAT).respond_with_handler(go_down)
+    haste = Haste()
+    backend = connect(concurrency=8, attempts=2, down_seconds=1e9, sleep=haste.sleep, clock=haste.clock)
+    began = haste.clock()
+    replies = list(backend.answer(question(number) for number in range(100)))
+    assert all(isinstance(reply, Completion) for reply in replies)
+    assert arrived == 120
+    # At most 12 of the 20 faults, 8 in flight and 4 once more, came before it counted as down; the others were looks.
+    assert haste.clock() - began >= 1 + 2 + 4 + 8 + 16 + 32 + 60 + 60
+
+
+def test_a_server_that_sends_all_away_for_an_hour_is_not_asked_by_all(
+    server: HTTPServer, connect: Opener, pauses: Pauses
+) -> None:
+    server.expect_ordered_request(CHAT).respond_with_json(chat())
+    for _ in range(30):
+        later = Response("come back tomorrow", 429, {"Retry-After": "3600"})
+        server.expect_ordered_request(CHAT).respond_with_response(later)
+    failed: list[Reply] = []
+    with pytest.raises(ServerUnreachable, match="come back tomorrow"):
+        failed.extend(connect(concurrency=1).answer(question(number) for number in range(100)))
+    assert pauses.clock() - time.monotonic() >= 900
+    assert len(server.log) < 30
+
+
+def test_what_waits_is_called_off_by_what_ends_it_all(server: HTTPServer, connect: Opener) -> None:
+    waiting = threading.Event()
+
+    async def wait(_: float) -> None:
+        waiting.set()
+        await asyncio.sleep(PATIENCE)
+
+    def handle(received: Received) -> Response:
+        if asked(received) == "refuse":
+            waiting.wait(PATIENCE)
+            return Response(json.dumps(fault(code="insufficient_quota")), 429)
+        return Response("later", 503)
+
+    server.expect_request(CHAT).respond_with_handler(handle)
+    began = time.monotonic()
+    with pytest.raises(ServerRefused):
+        list(connect(sleep=wait).answer([question(1), question(2, "refuse")]))
+    assert time.monotonic() - began < PATIENCE, "nobody waited for the wait to end"
+    assert len(server.log) == 2
 
 
 # Keys
@@ -783,6 +889,24 @@ def test_as_many_are_in_flight_as_may_be_and_no_more(server: HTTPServer, connect
     assert texts == {number: f"text {number}" for number in range(40)}
 
 
+def test_more_and_more_are_in_flight_as_long_as_that_brings_more_answers(server: HTTPServer, connect: Opener) -> None:
+    lock, inside, most = threading.Lock(), 0, 0
+
+    def handle(_: Received) -> Response:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.05)
+        with lock:
+            inside -= 1
+        return Response(json.dumps(chat()), content_type="application/json")
+
+    server.expect_request(CHAT).respond_with_handler(handle)
+    list(connect(clock=time.monotonic).answer(question(number) for number in range(150)))
+    assert most > 8
+
+
 def test_replies_come_as_they_finish(server: HTTPServer, connect: Opener) -> None:
     overtaken = threading.Event()
 
@@ -872,14 +996,16 @@ def test_closing_drops_all_and_can_be_done_twice(server: HTTPServer, connect: Op
     assert "llmclf-hosted" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_closing_while_connecting_leaves_nothing_behind(server: HTTPServer, connect: Opener) -> None:
-    server.expect_request(CHAT).respond_with_json(chat())
-    for round_ in range(20):
-        backend = connect(concurrency=8)
-        replies = backend.answer(question(number) for number in range(100))
-        for _ in range(1 + round_ % 7):
-            next(replies)
-        backend.close()
+def test_closing_while_connecting_leaves_nothing_behind(connect: Opener) -> None:
+    # A server of its own: what arrives after the client has hung up reaches no other test.
+    with HTTPServer(host="127.0.0.1", threaded=True) as server:
+        server.expect_request(CHAT).respond_with_json(chat())
+        for round_ in range(20):
+            backend = connect(server.url_for("/v1"), concurrency=8)
+            replies = backend.answer(question(number) for number in range(100))
+            for _ in range(1 + round_ % 7):
+                next(replies)
+            backend.close()
     gc.collect()  # a coroutine that was left behind warns now, and pytest fails this test
 
 
@@ -905,6 +1031,35 @@ def test_closing_ends_the_wait_for_a_retry(server: HTTPServer, connect: Opener) 
     replies = backend.answer([question(1), question(2, "later")])
     next(replies)
     assert not woken.is_set()
+    backend.close()
+    assert woken.is_set()
+
+
+def test_closing_ends_the_wait_for_a_server_that_is_down(server: HTTPServer, connect: Opener) -> None:
+    answered, waiting, woken = threading.Event(), threading.Event(), threading.Event()
+
+    async def wait(seconds: float) -> None:
+        if is_turn := seconds <= 1:  # a request that failed before the server was down waits longer
+            waiting.set()
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            if is_turn:
+                woken.set()
+            raise
+
+    def handle(received: Received) -> Response:
+        if asked(received) == "first":
+            return Response(json.dumps(chat()), content_type="application/json")
+        answered.wait(PATIENCE)
+        return hang_up(received)
+
+    server.expect_request(CHAT).respond_with_handler(handle)
+    backend = connect(concurrency=7, sleep=wait)
+    replies = backend.answer(question(n, "other" if n else "first") for n in range(7))
+    next(replies)
+    answered.set()
+    assert waiting.wait(PATIENCE)
     backend.close()
     assert woken.is_set()
 
