@@ -212,7 +212,7 @@ def known_items(path: str | Path, source: Json) -> int | None:
         return None
     with Records(path) as records:
         known = (records.input(number) for number, _ in records.plans().values())
-        return next((count for found, count in filter(None, known) if found == source), None)
+        return next((count for found, count in filter(None, known) if found and found["table"] == source), None)
 
 
 def _detail(replies: Sequence[Reply]) -> str:

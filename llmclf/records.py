@@ -64,9 +64,14 @@ class Records:
 
     def _check(self) -> None:
         with self._translated():
-            is_record = store_schema.is_record(self._reader)
-        if not is_record:
-            raise StoreError(f"{self.path} is not a record of this version of llmclf", "Give another path")
+            version = store_schema.version(self._reader)
+        if version is None:
+            raise StoreError(f"{self.path} is another program's database", "Give another path")
+        if version != store_schema.FORMAT:
+            age = "a newer" if version > store_schema.FORMAT else "an older"
+            raise StoreError(
+                f"{self.path} is a record of {age} version of llmclf", "Use that version, or give another path"
+            )
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
@@ -234,4 +239,7 @@ class Records:
             raise self._fault_of(error) from None
 
     def _fault_of(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"the record {self.path} cannot be used: {error}", "Give a path that can be read and written")
+        hint = "Give a path that can be read and written"
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            hint = "It is damaged, or no record: bring a copy back, or give another path"
+        return StoreError(f"the record {self.path} cannot be used: {error}", hint)

@@ -417,7 +417,7 @@ def test_a_kill_while_a_record_is_begun_leaves_nothing_in_the_way(path: Path, mo
 def test_what_is_no_record_is_left_as_it_is(path: Path) -> None:
     path.write_text("a,b\n" * 1000)
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"job\.sqlite cannot be used: file is not a database\. Give a path"):
+    with pytest.raises(StoreError, match=r"job\.sqlite cannot be used: file is not a database\. It is damaged"):
         Store(path)
     assert path.read_bytes() == before
     path.unlink()
@@ -426,7 +426,7 @@ def test_what_is_no_record_is_left_as_it_is(path: Path) -> None:
     other.execute("CREATE TABLE notes (text)")
     other.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"is not a record of this version of llmclf\. Give another path"):
+    with pytest.raises(StoreError, match=r"is another program's database\. Give another path"):
         Store(path)
     assert path.read_bytes() == before
 
@@ -436,7 +436,7 @@ def test_a_record_of_a_newer_version_is_refused(path: Path) -> None:
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(StoreError, match=r"job\.sqlite is not a record of this version of llmclf"):
+    with pytest.raises(StoreError, match=r"job\.sqlite is a record of a newer version of llmclf\. Use that version"):
         Store(path)
 
 

@@ -98,7 +98,6 @@ class HostedBackend:
         self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = self._server.settings
         self.measured: Mapping[str, Json] = {}
-        self.ahead = concurrency or MOST_IN_FLIGHT
         self._errors = self._server.errors(timeout)
         self._window = Window(clock, concurrency or 1, concurrency or MOST_IN_FLIGHT)
         self._service = Service(
@@ -114,6 +113,15 @@ class HostedBackend:
         )
         self._connections = Connections(self._server.async_client)
         self._loop = LoopThread("llmclf-hosted")
+
+    @property
+    def ahead(self) -> int:
+        """How many requests are in flight, at most, as things stand."""
+        return self._window.size
+
+    def tell_sent(self, tell: Callable[[], None]) -> None:
+        """Have it called, on another thread, when a request goes out for the first time."""
+        self._service.tell_sent = tell
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Give one reply for every request, as they come, pulling at most `concurrency` requests ahead.
