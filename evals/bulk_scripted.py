@@ -1,0 +1,69 @@
+"""A job over a backend that answers at once, in a process of its own; says how far it is, a JSON line a step.
+
+python -m evals.bulk_scripted TABLE CODEBOOK JOB OUT
+"""
+
+import json
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from evals.bulk_servers import LABELS, number_in
+from llmclf.backends.base import Backend, Completion, Request, Structured
+from llmclf.backends.recorded import ScriptedBackend
+from llmclf.codebook import Codebook
+
+STEP = 1000
+"""Requests from one line to the next."""
+_ANSWERS = [json.dumps({"label": label}) for label in LABELS]
+
+
+def say(event: str, asked: int) -> None:
+    """Say what has happened, after how many requests, with the largest resident size so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    sys.stdout.write(json.dumps({"event": event, "asked": asked, "peak": peak}) + "\n")
+    sys.stdout.flush()
+
+
+def script() -> Callable[[Request], Completion]:
+    """Give a function that answers as the servers of `evals.bulk_servers` do, and counts aloud."""
+    asked = 0
+
+    def answer(request: Request) -> Completion:
+        nonlocal asked
+        if not asked:
+            say("first", 0)
+        asked += 1
+        if asked % STEP == 0:
+            say("asked", asked)
+        number = number_in(request.messages[-1].content)
+        return Completion(request.id, _ANSWERS[number % len(_ANSWERS)])
+
+    return answer
+
+
+def annotate(table: Path, codebook: Path, job: Path, out: Path, backend: Backend) -> None:
+    """Do as `llmclf annotate` does."""
+    import llmclf.job
+    from llmclf.annotations import write_annotations
+    from llmclf.items import ItemColumns, check_items, stream_items
+
+    llmclf.job.open_backend = lambda *_, **__: backend  # type: ignore[assignment]  # a job takes only a URI
+    check_items(table, ItemColumns())
+    work = llmclf.job.Job(job, Codebook.load(codebook), "scripted")
+    try:
+        write_annotations(out, work.annotate(stream_items(table, ItemColumns())))
+    finally:
+        work.close()
+
+
+def main() -> None:
+    """Annotate a table."""
+    table, codebook, job, out = map(Path, sys.argv[1:])
+    annotate(table, codebook, job, out, ScriptedBackend(script(), forms=frozenset({Structured})))
+    say("end", 0)
+
+
+if __name__ == "__main__":
+    main()
