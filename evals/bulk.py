@@ -1,4 +1,4 @@
-"""What a bulk job holds to when it is killed, slowed, refused and failed, seen from outside: each guarantee by its test.
+"""What a bulk job holds to when it is killed, refused and failed, and how fast it is, seen from outside.
 
 python -m evals.bulk            # all works: about an hour, 10 GB of disk, and no other load
 python -m evals.bulk --quick    # some minutes, rough

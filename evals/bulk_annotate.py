@@ -24,7 +24,9 @@ kind = "choice"
 ask = "Which sentiment does it express?"
 label = [{", ".join(f'{{name = "{name}"}}' for name in LABELS)}]
 """
-_LOST: Final = re.compile(r"^llmclf: (\d+) requests were sent before the last stop and have no answer on record$", re.M)
+_LOST: Final = re.compile(
+    r"^llmclf: (\d+) requests were sent before the last stop and have no answer on record$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from evals.bulk_annotate import Ended, Folder, export_command, wrong_rows
+from evals.bulk_annotate import Folder, export_command, wrong_rows
 from evals.bulk_report import Check, Finding
 from evals.bulk_servers import Behaviour, Server, serving
+from llmclf.backends.base import Json
 
 _SETTINGS: Final = {"concurrency": 8}
 _MOST_LOST: Final = 48
@@ -64,7 +65,7 @@ class Bench:
             raise Unmeasured("no small disk can be mounted here")
         if not ended.is_clear_error:
             raise Broken(f"no clear error: {ended}")
-        if not re.search(why, ended.last_line):
+        if not re.search(why, ended.last_line.replace(str(self.folder.path), "")):
             raise Broken(f"the error does not say why: {ended.last_line}")
         if unasked and (asked := self.server.requests() - before):
             raise Broken(f"{asked} requests all the same")
@@ -82,17 +83,18 @@ class Bench:
         return f"{again} asked again"
 
 
-class Broken(Exception):  # noqa: N818 - a finding, not an error
+class Broken(Exception):
     """A case that does not end as it should."""
 
 
-class Unmeasured(Exception):  # noqa: N818 - the same
+class Unmeasured(Exception):
     """A case that this machine does not allow."""
 
 
 def broken(path: Path, rows: int, names: Sequence[str] = ()) -> Finding:
     """Run all cases, or those named."""
-    checks, said = [], {}
+    checks: list[Check] = []
+    said: dict[str, Json] = {}
     for name in names or CASES:
         with serving(Behaviour(latency=0.01)) as server:
             bench = Bench(Folder(path / re.sub(r"\W+", "-", name), rows), server)

@@ -30,10 +30,11 @@ def kills(path: Path, count: int, rows: int) -> Finding:
         record = _Record(folder, server)
         while killed < count:
             process = folder.start(command)
-            if not killer.kill(process, server):
+            is_killed = killer.kill(process, server)
+            printed += folder.end(process).lost
+            if not is_killed:
                 break
             killed += 1
-            printed += folder.end(process).lost
             if killed % max(1, count // _LOOKS) == 0:
                 say(f"kills: {killed} of {count}, {len(record.look())} of {rows} rows on record")
         ended = folder.run(command)

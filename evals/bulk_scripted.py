@@ -49,7 +49,7 @@ def annotate(table: Path, codebook: Path, job: Path, out: Path, backend: Backend
     from llmclf.annotations import write_annotations
     from llmclf.items import ItemColumns, check_items, stream_items
 
-    llmclf.job.open_backend = lambda *_, **__: backend  # type: ignore[assignment]  # a job takes only a URI
+    llmclf.job.open_backend = lambda *_, **__: backend  # type: ignore[attr-defined]  # a job takes only a URI
     check_items(table, ItemColumns())
     work = llmclf.job.Job(job, Codebook.load(codebook), "scripted")
     try:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from http.client import HTTPConnection
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,8 +95,7 @@ class Counts:
     @property
     def longest_gap(self) -> float:
         """The longest time in which no new text was asked about, until all were."""
-        times = self.first_asked
-        return max((after - before for before, after in zip(times, times[1:], strict=False)), default=0.0)
+        return max((after - before for before, after in pairwise(self.first_asked)), default=0.0)
 
     @property
     def rate(self) -> float:
