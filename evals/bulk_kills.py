@@ -4,6 +4,8 @@ import random
 import shutil
 import subprocess
 import time
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,24 +26,28 @@ def kills(path: Path, count: int, rows: int) -> Finding:
     """Kill a job so many times, let it go on to its end, and compare what was sent with what was said."""
     folder = Folder(path, rows)
     killer = _Killer(2 * rows // (count + 1))
-    printed = killed = 0
+    printed = 0
+    killed_at: list[float] = []
     with serving(Behaviour(_LATENCY)) as server:
         command = folder.command(server.uri, {"concurrency": CONCURRENCY})
         record = _Record(folder, server)
-        while killed < count:
+        while len(killed_at) < count:
             process = folder.start(command)
             is_killed = killer.kill(process, server)
             printed += folder.end(process).lost
             if not is_killed:
                 break
-            killed += 1
+            killed_at.append(time.monotonic())
+            killed = len(killed_at)
             if killed % max(1, count // _LOOKS) == 0:
                 say(f"kills: {killed} of {count}, {len(record.look())} of {rows} rows on record")
         ended = folder.run(command)
         printed += ended.lost
         counts = server.counts()
         lost = record.lost(counts.asked)
+    killed = len(killed_at)
     surplus, most = counts.requests - rows, killed * CONCURRENCY
+    oldest = max((_age(at, killed_at) for at in counts.asked_again), default=0.0)
     wrong = wrong_rows(folder.out, rows)
     return Finding(
         "kills",
@@ -58,9 +64,27 @@ def kills(path: Path, count: int, rows: int) -> Finding:
             Check("no more than the resumes print", f"{printed:,} printed", surplus <= printed),
             Check("which print no more than was in flight", f"{printed:,} of {most:,}", printed <= most),
             Check("equal to what the resumes print", f"{surplus:,} and {printed:,}", surplus == printed),
+            Check(
+                "of them, those that had been answered, and how long before the kill",
+                f"{len(counts.asked_again):,}, {oldest * 1000:.0f} ms at most",
+                is_met=None,
+            ),
         ),
-        {"rows": rows, "kills": killed, "concurrency": CONCURRENCY, "surplus": surplus, "printed": printed},
+        {
+            "rows": rows,
+            "kills": killed,
+            "concurrency": CONCURRENCY,
+            "surplus": surplus,
+            "printed": printed,
+            "answered": len(counts.asked_again),
+            "oldest": oldest,
+        },
     )
+
+
+def _age(answered: float, killed_at: Sequence[float]) -> float:
+    """Give the seconds from an answer to the kill that came next."""
+    return killed_at[bisect_left(killed_at, answered)] - answered
 
 
 @dataclass

@@ -31,6 +31,8 @@ class Life:
     end: float
     asked: int
     """Requests, to a full step."""
+    cpu: float
+    """Seconds of processors, all threads, to the last that it told of."""
     peak: int
     """Bytes."""
     code: int
@@ -87,17 +89,17 @@ def _live(folder: Folder, most: int | None) -> Life:
     command = [sys.executable, "-m", "evals.bulk_scripted"]
     command += map(str, (folder.table, folder.codebook, folder.job, folder.out))
     first = last = float("inf")
-    asked = peak = 0
+    asked, cpu, peak = 0, 0.0, 0
     began = time.monotonic()
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
         assert process.stdout
         for line in process.stdout:
             told, seconds = json.loads(line), time.monotonic() - began
-            peak = told["peak"]
+            cpu, peak = told["cpu"], told["peak"]
             if told["event"] == "first":
                 first = seconds
             elif told["event"] == "asked":
                 asked, last = told["asked"], seconds
             if asked == most:
                 process.kill()
-    return Life(first, last, time.monotonic() - began, asked, peak, process.returncode)
+    return Life(first, last, time.monotonic() - began, asked, cpu, peak, process.returncode)

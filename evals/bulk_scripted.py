@@ -6,6 +6,7 @@ python -m evals.bulk_scripted TABLE CODEBOOK JOB OUT
 import json
 import resource
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +21,9 @@ _ANSWERS = [json.dumps({"label": label}) for label in LABELS]
 
 
 def say(event: str, asked: int) -> None:
-    """Say what has happened, after how many requests, with the largest resident size so far, in bytes."""
+    """Say what has happened, after how many requests, with the processors' seconds and the peak in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    sys.stdout.write(json.dumps({"event": event, "asked": asked, "peak": peak}) + "\n")
+    sys.stdout.write(json.dumps({"event": event, "asked": asked, "cpu": time.process_time(), "peak": peak}) + "\n")
     sys.stdout.flush()
 
 

@@ -84,6 +84,7 @@ def test_the_server_counts_what_it_is_asked() -> None:
         counts = server.counts()
         assert (server.requests(), counts.requests, counts.asked) == (3, 3, {3: 1, 4: 2})
         assert (len(counts.first_asked), len(counts.answered)) == (2, 3)
+        assert counts.asked_again == counts.answered[1:2]
 
 
 def test_the_server_refuses_what_is_too_fast() -> None:
@@ -178,11 +179,11 @@ def test_a_limited_job_with_a_failed_row_misses_its_target() -> None:
 
 
 def test_rows_are_judged_by_the_whole_time_and_the_larger_process() -> None:
-    killed = Life(first=2, last=30, end=30, asked=900_000, peak=280_000_000, code=-9)
-    resumed = Life(first=4, last=10, end=15, asked=100_000, peak=310_000_000, code=0)
+    killed = Life(first=2, last=30, end=30, asked=900_000, cpu=20, peak=280_000_000, code=-9)
+    resumed = Life(first=4, last=10, end=15, asked=100_000, cpu=20, peak=310_000_000, code=0)
     verdicts = {check.target[:4]: check.is_met for check in checks(1_000_000, killed, resumed, 0)}
     assert verdicts == {"1,00": True, "peak": False, "at l": True, "kill": True}
-    slow = Life(first=6, last=10, end=30, asked=100_000, peak=200_000_000, code=0)
+    slow = Life(first=6, last=10, end=30, asked=100_000, cpu=20, peak=200_000_000, code=0)
     verdicts = {check.target[:4]: check.is_met for check in checks(1_000_000, killed, slow, 2)}
     assert verdicts == {"1,00": False, "peak": True, "at l": False, "kill": False}
 
