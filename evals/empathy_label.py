@@ -1,7 +1,7 @@
 """Label the public conversations of Kumar et al. 2025 with a model, and compare it with the published raters."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
@@ -16,7 +16,7 @@ from llmclf.backends.base import Backend
 from llmclf.backends.recorded import RecordedBackend
 from llmclf.backends.registry import open_backend
 from llmclf.classifier import annotate
-from llmclf.cli.common import SOME_UNLABELLED, console, number, progress
+from llmclf.cli.common import SOME_UNLABELLED, Progress, console, number, progress
 from llmclf.codebook import Codebook, number_text
 from llmclf.items import Item, Turn
 from llmclf.levels import Level
@@ -107,14 +107,10 @@ def _item(conversation: data.Conversation) -> Item:
     return Item(name, turns=tuple(Turn(speaker, text) for speaker, text in turns))
 
 
-def _watch(
-    annotations: Iterable[Annotation], kept: list[Annotation], step: Callable[[int], None]
-) -> Iterator[Annotation]:
-    failed = 0
+def _watch(annotations: Iterable[Annotation], kept: list[Annotation], step: Progress) -> Iterator[Annotation]:
     for annotation in annotations:
         kept.append(annotation)
-        failed += annotation.label is None
-        step(failed)
+        step(1, annotation.label is None)
         yield annotation
 
 

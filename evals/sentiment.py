@@ -20,7 +20,7 @@ from llmclf.annotations import Annotation, Kind, write_annotations
 from llmclf.cli.annotate import run_annotation
 from llmclf.cli.audit import audit
 from llmclf.errors import InputError, LlmclfError
-from llmclf.tables import write_rows
+from llmclf.table_writing import write_rows
 
 CODEBOOK = Path(__file__).parents[1] / "prompts" / "sentiment"
 N_SNIPPETS = 200

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from llmclf.errors import TableError, unknown
 from llmclf.status import Status
-from llmclf.tables import Row, is_blank, json_text, printable, read_rows, require_columns, write_rows
+from llmclf.table_writing import write_rows
+from llmclf.tables import Row, is_blank, json_text, printable, read_rows, require_columns
 
 COLUMNS = ("item", "question", "annotator", "kind", "label", "probability", "probabilities", "status")
 REASON_COLUMNS = {"rationale": ("rationale",), "evidence": ("evidence", "misquoted")}
@@ -81,7 +82,12 @@ def table_columns(reasons: Iterable[str] = ()) -> tuple[str, ...]:
     return (*COLUMNS, *chain.from_iterable(REASON_COLUMNS[reason] for reason in REASON_COLUMNS if reason in asked))
 
 
-def write_annotations(path: str | Path, annotations: Iterable[Annotation], reasons: Sequence[str] = ()) -> None:
+def write_annotations(
+    path: str | Path,
+    annotations: Iterable[Annotation],
+    reasons: Sequence[str] = (),
+    given_format: str | None = None,
+) -> None:
     """Write the long table as CSV, JSONL or Parquet, with columns for reasons: those of the codebook.
 
     Raises:
@@ -90,7 +96,8 @@ def write_annotations(path: str | Path, annotations: Iterable[Annotation], reaso
     """
     columns = table_columns(reasons)
     left_out = [reason for reason in REASON_COLUMNS if reason not in columns]
-    with write_rows(path, columns, number_columns=("probability",), map_columns=("probabilities",)) as write:
+    numbers, maps = ("probability",), ("probabilities",)
+    with write_rows(path, columns, number_columns=numbers, map_columns=maps, given_format=given_format) as write:
         for annotation in annotations:
             row = annotation.to_dict()
             for reason in left_out:

@@ -34,6 +34,12 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def __copy__(self) -> Self:
+        copy = super().__copy__()
+        for name in [name for name in copy.__dict__ if name not in type(self).model_fields]:
+            del copy.__dict__[name]  # computed of this one; the copy may be changed
+        return copy
+
 
 class Label(_Strict):
     """One possible answer."""
@@ -66,6 +72,13 @@ class Question(_Strict):
     evidence: StrictBool = False
     """Whether the reply quotes, word for word, what of the text the label rests on."""
     label: tuple[Label, ...]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:  # what depends on a question alone is kept by it, and looked up for every answer
+        return hash((self.name, self.kind, self.ask, self.label))
 
     @property
     def labels(self) -> tuple[Label, ...]:

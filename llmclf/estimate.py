@@ -2,19 +2,15 @@
 
 import json
 import math
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
 from llmclf.asking import Questions, choose_order
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Likelihoods, Request
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Likelihoods, Request, Usage
+from llmclf.budget import Price
 from llmclf.codebook import Codebook
-from llmclf.errors import InputError, unknown
 from llmclf.items import Item
 from llmclf.prompts import Order
 
@@ -22,15 +18,6 @@ SAMPLE = 1000
 """Items whose prompts are rendered and counted; of more, these are taken for all."""
 _REASON_TOKENS = 60
 """Of a rationale or of quotes, about."""
-
-
-class Price(BaseModel):
-    """What a model costs, for a million tokens."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +83,7 @@ def estimate(
     seconds = (tokens_in + tokens_out) / speed if speed else None
     if requests_per_minute:
         seconds = 60 * asked / requests_per_minute
-    money = (tokens_in * price.input + tokens_out * price.output) / 1e6 if price else None
+    money = price.of(Usage(prompt_tokens=tokens_in, completion_tokens=tokens_out)) if price else None
     return Estimate(
         counts.items,
         counts.without_question,
@@ -109,38 +96,6 @@ def estimate(
         seconds,
         money,
     )
-
-
-def read_prices(path: str | Path) -> Mapping[str, Price]:
-    """Read a price table: TOML, a table a model with `input` and `output`, for a million tokens.
-
-    Raises:
-        InputError: there is no such file, or it is no price table.
-
-    """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        return TypeAdapter(dict[str, Price]).validate_python(content)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"no price table at {path}: {error}", _PRICE_HINT) from None
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise InputError(f"{path}: {' '.join(map(str, fault['loc']))}: {fault['msg']}", _PRICE_HINT) from None
-
-
-_PRICE_HINT = "Write one as [model] input = 0.15 output = 0.6, for a million tokens, with the model in quotes"
-
-
-def price_of(model: str, prices: Mapping[str, Price]) -> Price:
-    """Give a model's price.
-
-    Raises:
-        InputError: the table has none.
-
-    """
-    if model not in prices:
-        raise InputError(unknown("model", model, prices))
-    return prices[model]
 
 
 class _Counts:

@@ -3,8 +3,8 @@
 import json
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from hashlib import blake2b
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from llmclf.errors import InputError, TableError
 from llmclf.status import Status
-from llmclf.tables import Row, is_blank, is_stream, printable, read_rows, require_columns
+from llmclf.tables import Row, hash_of_file, is_blank, is_stream, printable, read_placed_rows, require_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Item:
     turns: tuple[Turn, ...] = ()
     problem: Status | None = None
     """Why its row cannot be asked about."""
+    place: int = field(default=0, compare=False)
+    """Where its first row stands in the file that it was read from; see `read_placed_rows`."""
 
     def __post_init__(self) -> None:
         if self.problem is None:
@@ -41,15 +43,14 @@ class Item:
     @property
     def words(self) -> str:
         """All that is said in it: the text, or a line a turn."""
-        return "\n".join(f"{turn.speaker}: {turn.text}" for turn in self.turns) or self.text
+        return "\n".join(f"{turn.speaker}: {turn.text}" for turn in self.turns) if self.turns else self.text
 
     def _find_problem(self) -> Status | None:
-        texts = [self.text, *chain.from_iterable((turn.speaker, turn.text) for turn in self.turns)]
-        if any(_has_surrogates(text) for text in texts):
+        words = self.words
+        if _has_surrogates(words):
             return Status.BAD_ENCODING
-        if not self.text.strip() and not any(turn.text.strip() for turn in self.turns):
-            return Status.EMPTY
-        return None
+        is_blank = not any(turn.text.strip() for turn in self.turns) if self.turns else not words.strip()
+        return Status.EMPTY if is_blank else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,30 @@ class ItemColumns:
 DEFAULT_COLUMNS = ItemColumns()
 
 
+@dataclass(frozen=True)
+class ItemTable:
+    """A table, and how its items are read from it."""
+
+    path: str | Path
+    columns: ItemColumns = DEFAULT_COLUMNS
+    given_format: str | None = None
+
+    @cached_property
+    def source(self) -> dict[str, Any] | None:
+        """What tells whether it is the same as once: its hash, and how it is read; nothing where it is no file."""
+        if not Path(self.path).is_file():
+            return None
+        return {"hash": hash_of_file(self.path), "format": self.given_format, "columns": repr(self.columns)}
+
+    def check(self) -> int | None:
+        """Check it and count its items; see `check_items`."""
+        return check_items(self.path, self.columns, self.given_format)
+
+    def items(self, start: int = 0) -> Iterator[Item]:
+        """Read its items; see `stream_items`."""
+        return stream_items(self.path, self.columns, self.given_format, start)
+
+
 def read_items(
     path: str | Path, columns: ItemColumns = DEFAULT_COLUMNS, given_format: str | None = None
 ) -> Iterator[Item]:
@@ -112,7 +137,7 @@ def check_items(path: str | Path, columns: ItemColumns, given_format: str | None
     """
     if is_stream(path):
         return None
-    return check_ids(path, _items(path, columns, given_format))
+    return check_ids(path, stream_items(path, columns, given_format))
 
 
 def check_ids(where: str | Path, items: Iterable[Item]) -> int:
@@ -122,10 +147,11 @@ def check_ids(where: str | Path, items: Iterable[Item]) -> int:
         TableError: an id is repeated.
 
     """
-    hashes = np.frombuffer(array("q", (_hash(item.id) for item in items)), dtype=np.int64)  # a set would not fit
-    values, counts = np.unique(hashes, return_counts=True)
-    if len(values) < len(hashes):
-        places = np.flatnonzero(hashes == values[counts > 1][0])[:2] + 1
+    hashes = np.frombuffer(array("q", (hash(item.id) for item in items)), dtype=np.int64)  # a set would not fit
+    ordered = np.sort(hashes)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated):
+        places = np.flatnonzero(hashes == repeated[0])[:2] + 1
         raise TableError(
             f"{where}: items {places[0]} and {places[1]} have the same id",
             "Give each its own id; the rows of one conversation stand together",
@@ -133,44 +159,48 @@ def check_ids(where: str | Path, items: Iterable[Item]) -> int:
     return len(hashes)
 
 
-def stream_items(path: str | Path, columns: ItemColumns, given_format: str | None = None) -> Iterator[Item]:
-    """Read items one by one; on a pipe, one with a repeated id comes with that problem."""
-    items = _items(path, columns, given_format)
+def stream_items(
+    path: str | Path, columns: ItemColumns, given_format: str | None = None, start: int = 0
+) -> Iterator[Item]:
+    """Read items one by one, from the place of one of them; on a pipe, one with a repeated id has that problem."""
+    items = _items_of_placed_rows(path, read_placed_rows(path, given_format, start), columns)
     return _without_repeats(items) if is_stream(path) else items
 
 
-def _items(path: str | Path, columns: ItemColumns, given_format: str | None) -> Iterator[Item]:
-    yield from items_of_rows(path, read_rows(path, given_format), columns)
-
-
-def items_of_rows(where: str | Path, rows: Iterator[Row], columns: ItemColumns) -> Iterator[Item]:
+def items_of_rows(where: str | Path, rows: Iterable[Row], columns: ItemColumns) -> Iterator[Item]:
     """Give the items of a table's rows; `where` names the table in errors.
 
     Raises:
         TableError: there are no rows, a column is missing, an id is empty, or a cell is not text.
 
     """
+    return _items_of_placed_rows(where, enumerate(rows), columns)
+
+
+def _items_of_placed_rows(where: str | Path, rows: Iterator[tuple[int, Row]], columns: ItemColumns) -> Iterator[Item]:
     first = next(rows, None)
     if first is None:
         raise TableError(f"{where} has no rows")
-    require_columns(where, first, columns.needed)
+    require_columns(where, first[1], columns.needed)
     numbered = enumerate(chain([first], rows), start=1)
     if columns.conversation:
-        for item_id, group in groupby(numbered, key=lambda pair: _id(where, pair[0], pair[1], columns.key)):
-            yield Item(item_id, turns=tuple(_turn_of_row(where, number, row, columns) for number, row in group))
+        for item_id, group in groupby(numbered, key=lambda row: _id(where, row[0], row[1][1], columns.key)):
+            turns = list(group)
+            place = turns[0][1][0]
+            yield Item(item_id, turns=tuple(_turn_of_row(where, n, row, columns) for n, (_, row) in turns), place=place)
     else:
-        for number, row in numbered:
-            yield _item_of_row(where, number, row, columns)
+        for number, (place, row) in numbered:
+            yield _item_of_row(where, number, place, row, columns)
 
 
-def _item_of_row(path: str | Path, number: int, row: Row, columns: ItemColumns) -> Item:
+def _item_of_row(path: str | Path, number: int, place: int, row: Row, columns: ItemColumns) -> Item:
     item_id = _id(path, number, row, columns.id)
     if columns.turns:
-        return Item(item_id, turns=_turns_of_json(path, number, row, columns.turns))
+        return Item(item_id, turns=_turns_of_json(path, number, row, columns.turns), place=place)
     if columns.speakers:
         turns = [Turn(speaker, _text(path, number, row, column)) for speaker, column in columns.speakers]
-        return Item(item_id, turns=tuple(turn for turn in turns if turn.text.strip()))
-    return Item(item_id, text=_text(path, number, row, columns.text))
+        return Item(item_id, turns=tuple(turn for turn in turns if turn.text.strip()), place=place)
+    return Item(item_id, text=_text(path, number, row, columns.text), place=place)
 
 
 def _turn_of_row(path: str | Path, number: int, row: Row, columns: ItemColumns) -> Turn:
@@ -219,16 +249,14 @@ def _text(path: str | Path, number: int, row: Row, column: str) -> str:
 def _without_repeats(items: Iterable[Item]) -> Iterator[Item]:
     seen: set[int] = set()
     for item in items:
-        key = _hash(item.id)
+        key = hash(item.id)
         yield replace(item, problem=Status.DUPLICATE_ID) if key in seen else item
         seen.add(key)
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
-
-
 def _has_surrogates(text: str) -> bool:
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:

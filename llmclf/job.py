@@ -1,54 +1,48 @@
 """A job: a codebook asked of a backend, on one record. What is settled when it begins is kept to when it goes on."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmclf.annotations import Annotation
 from llmclf.asking import choose_order
-from llmclf.backends.base import Backend, Json, Reading, Reply
+from llmclf.backends.base import Backend, Failure, Json, Reading, Reply
 from llmclf.backends.recorded import RecordedBackend
 from llmclf.backends.registry import open_backend
+from llmclf.budget import Budget, Price
 from llmclf.classifier import Answered, ask
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
-from llmclf.hold import Hold
-from llmclf.items import Item
+from llmclf.items import Item, ItemTable
+from llmclf.job_file import JobFile, Plan, open_records
 from llmclf.prompts import Order
-from llmclf.store import ItemRow, Store
+from llmclf.records import ItemRow
+from llmclf.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is settled when a job begins."""
+class Step(NamedTuple):
+    """How far a job has come since the last step."""
 
-    codebook: Mapping[str, Json]
-    uri: str
-    annotator: str
-    """The backend's name in tables."""
-    order: Order
-    """What comes first in the prompts."""
-    model: Mapping[str, Json]
-    """Who answers: the model's resolved identity."""
-    settings: Mapping[str, Json]
-    """The backend's, as they were resolved."""
-    measured: Mapping[str, Json] = field(default_factory=dict)
-    """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
+    items: int
+    failed: int = 0
+    """Of their questions, those that failed."""
 
 
 class Job:
-    """Asks a codebook's questions of the backend that a URI names, and records all replies in a file.
+    """Asks a codebook's questions of a backend, and records all replies in a file.
 
     Args:
         path: the file; what is recorded there is not asked again.
         codebook: what is asked.
-        uri: who is asked; see `open_backend`.
-        settings: the backend's; those that a job was begun with need not be given again.
+        backend: who is asked: an opened backend, which is closed with the job, or a URI; see `open_backend`.
+        settings: of the backend that a URI names; those that a job was begun with need not be given again.
         order: what comes first in the prompts; None chooses.
         max_requests: how many are asked at most, until it is opened again.
+        max_cost: what all replies on record of this model may cost, those under way included.
+        price: gives the model's price by its name in tables.
         local_only: refuse a backend to which texts would leave this machine.
 
     Raises:
@@ -62,86 +56,147 @@ class Job:
         self,
         path: str | Path,
         codebook: Codebook,
-        uri: str,
+        backend: Backend | str,
         settings: Mapping[str, Any] | None = None,
         order: Order | None = None,
         *,
         max_requests: int | None = None,
+        max_cost: float | None = None,
+        price: Callable[[str], Price] | None = None,
         local_only: bool = False,
     ) -> None:
         self._path = Path(path)
         self._codebook = codebook
-        self._uri = uri
+        self._uri = backend if isinstance(backend, str) else ""
+        self._numbers: dict[int, int] = {}
         with ExitStack() as undo:
-            self._hold = Hold(self._path)
-            undo.callback(self._hold.close)
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
             if store:
                 undo.callback(store.close)
-            self._number, content = store.plans().get(self._key, (0, None)) if store else (0, None)
+            key = f"{codebook.hash} {self._uri or backend.name}"  # type: ignore[union-attr]  # a URI is not empty
+            self._number, content = store.plans().get(key, (0, None)) if store else (0, None)
             self.plan = Plan(**content) if content else None
             self._order = self._settle("order", order, self.plan and self.plan.order)
-            backend = open_backend(uri, local_only=local_only, **self._settings(settings or {}))
+            if isinstance(backend, str):
+                backend = open_backend(backend, local_only=local_only, **self._settings(settings or {}))
             undo.callback(backend.close)
-            self._check_model(backend)
-            self._store = store or Store(path)
+            self._check_identity(backend)
+            store = store or Store(path)
+            undo.callback(store.close)
+            max_tokens = backend.identity.settings.get("max_tokens")
+            budget = Budget(
+                max_requests,
+                max_cost,
+                price and price(backend.name),
+                spent=store.spent(backend.identity),
+                max_tokens=max_tokens if isinstance(max_tokens, int) else None,
+            )
             undo.pop_all()
-        self._backend = RecordedBackend(backend, self._store, max_requests)
-
-    @property
-    def _key(self) -> str:
-        return f"{self._codebook.hash} {self._uri}"
+        self.kept = 0
+        """Items of which all was on record before it was opened."""
+        self._key = key
+        self._store = store
+        self._budget = budget
+        self._backend = RecordedBackend(backend, store, budget, self._numbers)
 
     def annotate(self, items: Iterable[Item], *, best_only: Reading | None = None) -> Iterator[Annotation]:
-        """Annotate items, in their order, and ask only what is not on record; see `classifier.annotate`.
+        """Annotate items, in their order, asking only what is not on record; all are asked about before the first."""
+        for _ in self.run(items, best_only=best_only):
+            pass
+        yield from self.annotations()
 
-        Which requests were made about which item is recorded, too, so that the file alone gives the table again.
+    def annotations(self) -> Iterator[Annotation]:
+        """Give the answers that are on record, in the order of the items; see `JobFile.annotations`."""
+        return JobFile(self._store, {self._number: self._codebook}).annotations(self._number)
+
+    def run(self, items: Iterable[Item], *, best_only: Reading | None = None) -> Iterator[Step]:
+        """Ask about every item what is not on record, and tell of each as it is done."""
+        return self._run(iter(items), best_only, None, None)
+
+    def run_table(
+        self, table: ItemTable, *, best_only: Reading | None = None, count: int | None = None
+    ) -> Iterator[Step]:
+        """Ask about every item of a table, beginning after the last one that was finished; see `run`.
+
+        Args:
+            table: what it is read from; a file that has not changed is not read again up to where it was left.
+            best_only: see `ask`.
+            count: how many items it has, to be kept with the job.
+
         """
-        order, stream = self._order, iter(items)
-        if order is None:
-            order, stream = choose_order(stream, self._codebook, self._backend)
+        return self._run(None, best_only, table, count)
+
+    def _run(
+        self, items: Iterator[Item] | None, best_only: Reading | None, table: ItemTable | None, count: int | None
+    ) -> Iterator[Step]:
+        source: Json = None
+        if table and table.source:
+            source = {"table": table.source, "best_only": repr(best_only)}
+        position = 0
+        if table:
+            last = self._store.last_row(self._number) if self._is_begun(source) else None
+            items = table.items(last[1] if last else 0)
+            if last:
+                position = last[0] + 1
+                next(items)
+        assert items is not None
+        self._order, items = (self._order, items) if self._order else choose_order(items, self._codebook, self._backend)
+        self._begin()
+        if position:
+            self.kept = position
+            yield Step(position)
+            for _ in self.ask_again(self._store.retryable(self._backend.identity)):
+                pass
+        else:
+            self._store.begin_rows(self._number, source, count)
+        yield from self._kept(
+            ask(items, self._codebook, self._backend, order=self._order, best_only=best_only), position
+        )
+
+    def _is_begun(self, source: Json) -> bool:
+        known = self._store.input(self._number)
+        return source is not None and known is not None and known[0] == source
+
+    def _begin(self) -> None:
         if self.plan is None:
+            assert self._order
             self.plan = Plan(
                 self._codebook.model_dump(mode="json"),
                 self._uri,
                 self._backend.name,
-                order,
-                self._backend.identity.model,
+                self._order,
+                asdict(self._backend.identity),
                 self._backend.resolved,
                 self._backend.measured,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
-        return self._kept(ask(stream, self._codebook, self._backend, order=order, best_only=best_only))
 
-    def _kept(self, answered: Iterator[Answered]) -> Iterator[Annotation]:
-        """Record each item with its requests as its answers come."""
-        count = 0
-        while answers := list(islice(answered, len(self._codebook.questions))):
-            self._store.put_row(self._number, count, self._row(answers))
-            count += 1
-            yield from (one.annotation(self._backend.name) for one in answers)
-        self._store.end_rows(self._number, count)
+    def _kept(self, answered: Iterator[Answered], position: int) -> Iterator[Step]:
+        """Record each item with its replies as they come."""
+        questions = len(self._codebook.questions)
+        while answers := list(islice(answered, questions)):
+            self._store.put_row(self._number, position, self._row(answers))
+            position += 1
+            yield Step(1, sum(any(isinstance(reply, Failure) for reply in one.replies) for one in answers))
         self._store.commit()
 
     def _row(self, answers: list[Answered]) -> ItemRow:
         item = answers[0].item
-        words = item.words if "evidence" in self._codebook.reasons else None  # quotes are looked for in them
-        keys = tuple(self._backend.key(request) for one in answers for request in one.requests)
-        return ItemRow(item.id, str(item.problem or ""), words, keys)
+        keeps_words = "evidence" in self._codebook.reasons and not item.problem  # quotes are looked for in them
+        numbers = tuple(tuple(self._numbers.pop(request.id) for request in one.requests) for one in answers)
+        return ItemRow(item.id, str(item.problem or ""), item.words if keeps_words else None, numbers, item.place)
 
-    def ask_again(self, keys: Iterable[bytes]) -> Iterator[Reply]:
-        """Ask again what is recorded as failed, by the keys of the records."""
-        failed = []
-        for number, key in enumerate(keys):
-            self._store.reopen(key)
-            record = self._store.record(key)
-            if record:
-                failed.append(replace(record.request, id=number))
-        return self._backend.answer(failed)
+    def ask_again(self, numbers: Iterable[int]) -> Iterator[Reply]:
+        """Ask again what is recorded as failed, by the numbers of the replies."""
+        requests = []
+        for place, number in enumerate(numbers):
+            self._store.reopen(number)
+            requests.append(replace(self._store.record(number).request, id=-1 - place))
+        return self._backend.answer(requests)
 
     @property
     def asked(self) -> int:
-        """Requests that went to the backend."""
+        """Requests that the backend answered."""
         return self._backend.asked
 
     @property
@@ -149,17 +204,32 @@ class Job:
         """Requests that were answered from the record, or by an equal request's answer."""
         return self._backend.found
 
+    @property
+    def under_way(self) -> int:
+        """Requests that were sent and are not answered."""
+        return self._store.sent - self._backend.asked
+
+    @property
+    def lost(self) -> int:
+        """Requests that were sent before the job was last stopped, and that have no answer on record."""
+        return self._store.lost
+
+    @property
+    def cost(self) -> float | None:
+        """What all replies on record of this model cost, where its price is known."""
+        return self._budget.money
+
     def close(self) -> None:
         """Let go of the backend and the file."""
         self._backend.close()
-        self._hold.close()
 
     def _settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         begun = self.plan.settings if self.plan else {}
         return {name: self._settle(f"setting {name}", given.get(name), begun.get(name)) for name in {**given, **begun}}
 
-    def _check_model(self, backend: Backend) -> None:
-        for name, value in (self.plan.model if self.plan else {}).items():
+    def _check_identity(self, backend: Backend) -> None:
+        begun = self.plan.identity if self.plan else {"model": {}, "settings": {}}
+        for name, value in begun["model"].items():
             self._settle(f"model's {name}", backend.identity.model.get(name), value)
 
     def _settle(self, what: str, given: Any, begun: Any) -> Any:  # noqa: ANN401 - any setting
@@ -170,3 +240,26 @@ class Job:
                 "Keep to it, or give another --job",
             )
         return given if begun is None else begun
+
+
+def retry(path: str | Path, number: int | None = None, *, also_final: bool = False) -> Iterator[Reply]:
+    """Ask again what failed, and give the replies as they come; the model is opened as the job was begun.
+
+    Raises:
+        InputError: the job's backend was opened in Python.
+        StoreError: another process works on the file.
+
+    """
+    with open_records(path) as records:
+        file = JobFile(records)
+        number = file.choose(number)
+        plan, codebook, failed = file.plans[number], file.codebook(number), file.failed(number, also_final=also_final)
+    if not failed:
+        return
+    if not plan.uri:
+        raise InputError(f"{plan.annotator} was opened in Python", "Run the same job there again")
+    job = Job(path, codebook, plan.uri)
+    try:
+        yield from job.ask_again(failed)
+    finally:
+        job.close()

@@ -1,4 +1,4 @@
-"""What a job file holds, without the model that it was asked of: labels, failures, and the asking of those again."""
+"""What a job file holds, without the model that it was asked of: labels, and why there are none."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,13 +6,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmclf.annotations import Annotation
-from llmclf.backends.base import Completion, Failure, Likelihoods, Reply
+from llmclf.backends.base import Completion, Failure, Identity, Json, Reply, Usage
 from llmclf.classifier import annotation
 from llmclf.codebook import Codebook, Question
 from llmclf.errors import StoreError, unknown
-from llmclf.job import Job, Plan
+from llmclf.prompts import Order
+from llmclf.records import ItemRow, Records
 from llmclf.status import Status
-from llmclf.store import ItemRow, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is settled when a job begins."""
+
+    codebook: Mapping[str, Json]
+    uri: str
+    """Nothing where the backend was opened in Python."""
+    annotator: str
+    """The backend's name in tables."""
+    order: Order
+    """What comes first in the prompts."""
+    identity: Mapping[str, Mapping[str, Json]]
+    """Who answers: the model's resolved identity, and the settings that change an answer."""
+    settings: Mapping[str, Json]
+    """The backend's, as they were resolved."""
+    measured: Mapping[str, Json] = field(default_factory=dict)
+    """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +45,8 @@ class Unlabelled:
     """What the backend said of it, or what the model wrote."""
     can_retry: bool
     """Whether the same request may be answered another time."""
-    keys: tuple[bytes, ...] = ()
-    """Of the failed requests in the record."""
+    replies: tuple[int, ...] = ()
+    """The numbers of those that failed, in the record."""
 
 
 @dataclass(slots=True)
@@ -42,23 +61,18 @@ class Progress:
 
 
 class JobFile:
-    """A job file, opened to look into it.
+    """What is on record of the jobs in one file.
 
-    Raises:
-        StoreError: there is none at the path, or it is none of this version.
+    Args:
+        records: the file, opened.
+        codebooks: those that are at hand already, by their plans' numbers.
 
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        if not self._path.is_file():
-            raise StoreError(f"no job file at {path}", "Give the --job of an earlier `llmclf annotate`")
-        self._store = Store(path)
-        self.plans: Mapping[int, Plan] = {number: Plan(**content) for number, content in self._store.plans().values()}
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._store.close()
+    def __init__(self, records: Records, codebooks: Mapping[int, Codebook] | None = None) -> None:
+        self._records = records
+        self._codebooks = dict(codebooks or {})
+        self.plans: Mapping[int, Plan] = {number: Plan(**content) for number, content in records.plans().values()}
 
     def choose(self, number: int | None) -> int:
         """Give the number of a plan: the one given, or the only one.
@@ -67,43 +81,47 @@ class JobFile:
             StoreError: there is no such plan, or there are several and none is given.
 
         """
+        path = self._records.path
         if number is None and len(self.plans) == 1:
             return next(iter(self.plans))
         if number is None or number not in self.plans:
-            hint = f"Give one of them with --plan: see `llmclf job status {self._path}`"
+            hint = f"Give one of them with --plan: see `llmclf job status {path}`"
             if number is None:
-                raise StoreError(f"{self._path} holds {len(self.plans)} plans", hint)
-            raise StoreError(f"{self._path}: {unknown('plan', str(number), map(str, self.plans))}")
+                raise StoreError(f"{path} holds {len(self.plans)} plans", hint)
+            raise StoreError(f"{path}: {unknown('plan', str(number), map(str, self.plans))}")
         return number
 
     def codebook(self, number: int) -> Codebook:
         """Give the codebook of a plan."""
-        return Codebook.model_validate(self.plans[number].codebook)
+        if number not in self._codebooks:
+            self._codebooks[number] = Codebook.model_validate(self.plans[number].codebook)
+        return self._codebooks[number]
 
     def annotations(self, number: int) -> Iterator[Annotation]:
         """Give the answers that were recorded, in the order of the input; asks nothing."""
         annotator = self.plans[number].annotator
-        for row, question, keys in self._answers(number):
-            replies = Status(row.problem) if row.problem else self._replies(keys)
-            yield annotation(row.item, question, replies, annotator, row.words or "")
+        for row, question, replies in self._answers(number):
+            said = Status(row.problem) if row.problem else list(replies.values())
+            yield annotation(row.item, question, said, annotator, row.words or "")
 
     def unlabelled(self, number: int) -> Iterator[Unlabelled]:
         """Give the questions that have no label, in the order of the input."""
         annotator = self.plans[number].annotator
-        for row, question, keys in self._answers(number):
+        for row, question, replies in self._answers(number):
             if row.problem:
                 yield Unlabelled(row.item, question.name, Status(row.problem), "", can_retry=False)
                 continue
-            replies = self._replies(keys)
-            status = annotation(row.item, question, replies, annotator, row.words or "").status
+            said = list(replies.values())
+            status = annotation(row.item, question, said, annotator, row.words or "").status
             if status is not Status.OK:
-                failed = {key: r for key, r in zip(keys, replies, strict=True) if isinstance(r, Failure)}
+                failed = {number: reply for number, reply in replies.items() if isinstance(reply, Failure)}
                 can_retry = any(reply.retryable for reply in failed.values())
-                yield Unlabelled(row.item, question.name, status, _detail(replies), can_retry, tuple(failed))
+                yield Unlabelled(row.item, question.name, status, _detail(said), can_retry, tuple(failed))
 
     def progress(self, number: int) -> Progress:
         """Count a plan's answers by what became of them."""
-        found = Progress(items=sum(1 for _ in self._store.rows(number)))
+        last = self._records.last_row(number)
+        found = Progress(items=last[0] + 1 if last else 0)
         for one in self.unlabelled(number):
             found.statuses[one.status] += 1
             found.can_retry += one.can_retry
@@ -111,55 +129,41 @@ class JobFile:
         found.statuses[Status.OK] = answers - found.statuses.total()
         return found
 
-    def failed(self, number: int, *, also_final: bool) -> list[bytes]:
-        """Give the keys of the requests that failed, by default of those only that may be answered another time."""
+    def spent(self, number: int) -> Usage:
+        """Give the tokens that the replies on record of a plan's model took."""
+        return self._records.spent(Identity(**self.plans[number].identity))
+
+    def failed(self, number: int, *, also_final: bool) -> list[int]:
+        """Give the numbers of the replies that failed, by default of those only that may be answered another time."""
         chosen = (one for one in self.unlabelled(number) if also_final or one.can_retry)
-        return list(dict.fromkeys(key for one in chosen for key in one.keys))
+        return list(dict.fromkeys(reply for one in chosen for reply in one.replies))
 
-    def _answers(self, number: int) -> Iterator[tuple[ItemRow, Question, tuple[bytes, ...]]]:
+    def _answers(self, number: int) -> Iterator[tuple[ItemRow, Question, dict[int, Reply]]]:
         questions = self.codebook(number).questions
-        for row in self._store.rows(number):
-            start = 0
-            for question in questions:
-                count = self._requests(question, row.keys[start:]) if row.keys else 0
-                yield row, question, row.keys[start : start + count]
-                start += count
-
-    def _requests(self, question: Question, keys: Sequence[bytes]) -> int:
-        """Say how many requests a question took: a set's labels are asked about one by one where they are scored."""
-        if question.kind != "set" or question.reasons:
-            return 1
-        record = self._store.record(keys[0])
-        is_scored = record is not None and isinstance(record.request.form, Likelihoods)
-        return len(question.labels) if is_scored else 1
-
-    def _replies(self, keys: Sequence[bytes]) -> list[Reply]:
-        replies = [self._store.reply(key) for key in keys]
-        if None in replies:
-            raise StoreError(f"{self._path} lacks a reply that one of its rows needs", "Run the same annotate again")
-        return [reply for reply in replies if reply is not None]
+        for row, replies in self._records.rows(number):
+            for question, asked in zip(questions, row.replies, strict=True):
+                yield row, question, {reply: replies[reply] for reply in asked}
 
 
-def retry(path: str | Path, number: int | None = None, *, also_final: bool = False) -> Iterator[Reply]:
-    """Ask again what failed, and give the replies as they come; the model is opened as the job was begun.
+def open_records(path: str | Path) -> Records:
+    """Open a job file to look into it.
 
     Raises:
-        StoreError: another process works on the file.
+        StoreError: there is none at the path, or it is none of this version.
 
     """
-    file = JobFile(path)
-    try:
-        number = file.choose(number)
-        plan, codebook, keys = file.plans[number], file.codebook(number), file.failed(number, also_final=also_final)
-    finally:
-        file.close()
-    if not keys:
-        return
-    job = Job(path, codebook, plan.uri)
-    try:
-        yield from job.ask_again(keys)
-    finally:
-        job.close()
+    if not Path(path).is_file():
+        raise StoreError(f"no job file at {path}", "Give the --job of an earlier `llmclf annotate`")
+    return Records(path)
+
+
+def known_items(path: str | Path, source: Json) -> int | None:
+    """Give how many items a table has that a job file knows; None where it does not."""
+    if not Path(path).is_file():
+        return None
+    with Records(path) as records:
+        known = (records.input(number) for number, _ in records.plans().values())
+        return next((count for found, count in filter(None, known) if found == source), None)
 
 
 def _detail(replies: Sequence[Reply]) -> str:

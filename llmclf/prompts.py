@@ -31,6 +31,7 @@ from llmclf.backends.base import Message, Role
 from llmclf.codebook import Codebook, Label, Question
 from llmclf.errors import PromptError
 from llmclf.items import Item, Turn
+from llmclf.verbatim import puts_text_in_verbatim
 
 PROMPT_FILE = "prompt.jinja"
 DEFAULT_FILE = "default.jinja"
@@ -54,11 +55,28 @@ class Prompt:
         # What an item says is rendered between two marks that nobody can write, and the message cut at them.
         self._mark = f"\x02{secrets.token_hex(8)}\x03"
         self._template = self._load()
+        self._is_verbatim = puts_text_in_verbatim(self._template.environment, str(self._template.name))
+        self._frames: dict[tuple[Question, str, str | None], tuple[Message, ...]] = {}
 
     def messages(
         self, question: Question, item: Item, *, label: Label | None = None, reply_schema: str | None = None
     ) -> tuple[Message, ...]:
         """Render the messages that ask one question about one item."""
+        if item.turns or not self._is_verbatim:
+            return self._rendered(question, item, label, reply_schema)
+        key = question, label.code if label else "", reply_schema
+        if key not in self._frames:  # the messages about a text that nobody can write, to be put in its place
+            self._frames[key] = self._rendered(question, Item("", text=self._mark[1:-1]), label, reply_schema)
+        return tuple(self._filled(message, item.text) for message in self._frames[key])
+
+    def _filled(self, frame: Message, text: str) -> Message:
+        if self._mark[1:-1] not in frame.parts:
+            return frame
+        return Message(frame.role, tuple(text if part == self._mark[1:-1] else part for part in frame.parts))
+
+    def _rendered(
+        self, question: Question, item: Item, label: Label | None, reply_schema: str | None
+    ) -> tuple[Message, ...]:
         texts = self._render(
             codebook=self._codebook,
             question=question,

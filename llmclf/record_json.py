@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from llmclf.backends.base import (
@@ -11,7 +12,6 @@ from llmclf.backends.base import (
     Failure,
     Identity,
     Likelihoods,
-    Message,
     Reading,
     Reply,
     Request,
@@ -23,28 +23,52 @@ from llmclf.errors import StoreError
 from llmclf.status import Status
 
 KEY_BYTES = 16
+_COMPACT = json.JSONEncoder(separators=(",", ":")).encode
+# In ASCII: a server may send half an emoji, which JSON can hold and UTF-8 cannot.
+_CANONICAL = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+_NOT_IN_BODY = frozenset({"request_id", "seconds"})
+"""Of a reply, what the record keeps beside it."""
 
 
-def request_key(request: Request, identity: Identity) -> bytes:
-    """Give the 16 bytes that tell requests apart: the model, its settings, and all that is asked but the id."""
-    asked = [asdict(identity), messages_json(request.messages), form_json(request.form), request.replicate]
-    return digest(canonical_json(asked))
+def request_key(request: Request, identity_digest: bytes) -> bytes:
+    """Give the 16 bytes that tell requests apart: the model, its settings, and all that is asked but the id.
+
+    Texts come in as digests, those of what many requests share computed once.
+    """
+    asked = [identity_digest, form_digest(request.form), b"%d" % request.replicate]
+    for message in request.messages:
+        asked += [b"%d " % len(message.parts), message.role.encode(), *map(part_digest, message.parts)]
+    return hashlib.blake2b(b" ".join(asked), digest_size=KEY_BYTES).digest()
+
+
+def identity_digest(identity: Identity) -> bytes:
+    """Give the hash of an identity."""
+    return digest(canonical_json(asdict(identity)))
+
+
+@lru_cache(maxsize=1024)
+def form_digest(form: AnswerForm) -> bytes:
+    """Give the hash of an answer form."""
+    return digest(canonical_json(form_json(form)))
 
 
 def digest(text: str) -> bytes:
     """Give the hash of a text."""
-    return hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).digest()
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=KEY_BYTES).digest()
+
+
+part_digest = lru_cache(maxsize=256)(digest)
+"""The hash of a part of a message: what the next items share is still known."""
+
+
+def compact_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Write JSON as short as it can be, in ASCII."""
+    return _COMPACT(value)
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Write JSON in one way only, so that equal values are equal texts."""
-    # In ASCII: a server may send half an emoji, which JSON can hold and UTF-8 cannot.
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def messages_json(messages: tuple[Message, ...]) -> list[Any]:
-    """Give messages as JSON, in their parts."""
-    return [[message.role, message.parts] for message in messages]
+    return _CANONICAL(value)
 
 
 def form_json(form: AnswerForm) -> dict[str, Any]:
@@ -67,19 +91,33 @@ def _reading(content: dict[str, Any] | None) -> Reading | None:
 
 
 def reply_json(request: Request, reply: Reply) -> dict[str, Any]:
-    """Give what a reply says as JSON, without what the record keeps beside it; labels as the request orders them."""
-    body = asdict(reply)
-    del body["request_id"], body["seconds"]
+    """Give what a reply says as JSON, without what the record keeps beside it; labels as the request orders them.
+
+    What is as it would be by itself is left out.
+    """
+    body = {}
+    for name, default in _DEFAULTS[type(reply)].items():
+        value = getattr(reply, name)
+        if value != default:
+            body[name] = asdict(value) if isinstance(value, Usage | Reading) else value
     if isinstance(reply, Scores) and isinstance(request.form, Likelihoods):
         for table, values in ("log_likelihoods", reply.log_likelihoods), ("tokens", reply.tokens):
             body[table] = [values.get(label) for label in request.form.labels]
     return body
 
 
+_DEFAULTS = {
+    kind: {field.name: field.default for field in fields(kind) if field.name not in _NOT_IN_BODY}
+    for kind in (Scores, Completion, Failure)
+}
+
+
 def reply_of(request: Request, kind: str, body_json: str, seconds: float) -> Reply:
     """Read the reply to a request."""
-    body = json.loads(body_json) | {"request_id": request.id, "seconds": seconds}
-    body["usage"] = Usage(**body["usage"])
+    body = json.loads(body_json)
+    body["request_id"], body["seconds"] = request.id, seconds
+    if "usage" in body:
+        body["usage"] = Usage(**body["usage"])
     if kind == "completion":
         return Completion(**body)
     if kind == "failure":
@@ -89,7 +127,7 @@ def reply_of(request: Request, kind: str, body_json: str, seconds: float) -> Rep
     for table in ("log_likelihoods", "tokens"):
         known = zip(request.form.labels, body[table], strict=True)
         body[table] = {label: value for label, value in known if value is not None}
-    return Scores(**body | {"best_by": _reading(body["best_by"])})
+    return Scores(**body | {"best_by": _reading(body.get("best_by"))})
 
 
 def renumbered(reply: Reply, request: Request) -> Reply:

@@ -48,25 +48,25 @@ def read_reply(question: Question, text: str) -> Said | Fault:
 
     A label that the codebook does not have is `wrong_label`, never the nearest one.
     """
-    codes = {label.name: label.code for label in question.labels}
+    model, codes = _any_label_model(question)
     try:
-        reply = _any_label_model(question).model_validate_json(text).model_dump()
+        reply: Any = model.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
         place = " ".join(map(str, fault["loc"]))
         return Fault(Status.MALFORMED, f"{place}: {fault['msg']}" if place else fault["msg"])
-    names = reply["label"] if question.kind == "set" else [reply["label"]]
+    names = reply.label if question.kind == "set" else [reply.label]
     if wrong := [name for name in names if name not in codes]:
         return Fault(Status.WRONG_LABEL, unknown("label", wrong[0], codes))
-    named = tuple(code for name, code in codes.items() if name in names)
-    label = named if question.kind == "set" else named[0]
-    return Said(label, reply.get("rationale", ""), tuple(reply.get("evidence", ())))
+    label = tuple(code for name, code in codes.items() if name in names) if question.kind == "set" else codes[names[0]]
+    rationale = reply.rationale if question.rationale else ""
+    return Said(label, rationale, tuple(reply.evidence) if question.evidence else ())
 
 
 @cache
-def _any_label_model(question: Question) -> type[BaseModel]:
-    """Build a model that takes any text for a label, to tell a wrong one from a malformed reply."""
-    return _model(question, str)
+def _any_label_model(question: Question) -> tuple[type[BaseModel], dict[str, str]]:
+    """Build a model that takes any text for a label, to tell a wrong one from a malformed reply; and codes by name."""
+    return _model(question, str), {label.name: label.code for label in question.labels}
 
 
 def _model(question: Question, label: Any) -> type[BaseModel]:  # noqa: ANN401 - a type built from the codebook

@@ -1,289 +1,338 @@
 """The record: every reply, raw, with all that produced it. One SQLite file, and the only state there is."""
 
-import json
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llmclf.backends.base import AnswerForm, Failure, Identity, Message, Reply, Request
+from llmclf import store_schema
+from llmclf.backends.base import AnswerForm, Failure, Identity, Reply, Request, Usage
 from llmclf.errors import StoreError
-from llmclf.record_json import (
-    KEY_BYTES,
-    canonical_json,
-    digest,
-    form_json,
-    form_of,
-    messages_json,
-    reply_json,
-    reply_of,
-)
+from llmclf.hold import Hold
+from llmclf.record_json import canonical_json, compact_json, form_json, part_digest, reply_json, reply_of
+from llmclf.records import ItemRow, Records
 
-_FORMAT = 3
-_APPLICATION = 0x6C6D636C  # "lmcl", so that another program's database is not taken for a record
-_RECORD = "identity, messages, form, replicate, kind, body, seconds, recorded_at"
 _COMMIT_SECONDS = 0.05
-_COMMIT_REPLIES = 256
-
-_SCHEMA = (
-    "CREATE TABLE texts (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, content TEXT NOT NULL)",
-    """CREATE TABLE replies (
-    key BLOB PRIMARY KEY,          -- of the request: see request_key
-    prompt_hash BLOB NOT NULL,     -- of the messages alone
-    identity INTEGER NOT NULL,     -- texts.id of the identity, as JSON
-    messages TEXT NOT NULL,        -- [[role, [texts.id of each part]]]
-    form INTEGER NOT NULL,         -- texts.id of the answer form, as JSON
-    replicate INTEGER NOT NULL,
-    kind TEXT NOT NULL,            -- scores | completion | failure
-    retryable INTEGER NOT NULL,
-    body TEXT NOT NULL,            -- what the model said, as JSON
-    seconds REAL NOT NULL,
-    recorded_at REAL NOT NULL      -- Unix time
-) WITHOUT ROWID""",
-    "CREATE TABLE plans (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, content TEXT NOT NULL)",
-    """CREATE TABLE rows (
-    plan INTEGER NOT NULL,         -- plans.id
-    position INTEGER NOT NULL,     -- of the item in the input, from 0
-    item TEXT NOT NULL,            -- its id
-    problem TEXT NOT NULL,         -- a status: why nothing was asked about it; or nothing
-    words INTEGER,                 -- texts.id of what was asked about, where quotes of it are to be checked
-    keys BLOB NOT NULL,            -- replies.key of its requests, one after the other
-    PRIMARY KEY (plan, position)
-) WITHOUT ROWID""",
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_FORMAT}",
-)
+"""After which a reply is on disk, at the latest."""
+_MOST_WAITING = 1024
+"""Replies that wait to be written."""
+_MOST_UNINDEXED = 2**17
+"""Replies whose keys are kept in memory and not in the file's index; some 20 MB."""
+_SHORT = 200
+"""Characters of a part of a message that is written where it stands, and not once for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRow:
-    """One item of a job, with the keys of the requests that were made about it, in the order of the questions."""
-
-    item: str
-    problem: str
-    """The status that it came with, where nothing could be asked; otherwise nothing."""
-    words: str | None
-    """What was asked about, if it is kept."""
-    keys: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One reply with the request that it answers and the identity of who gave it."""
-
-    identity: Identity
-    request: Request
-    reply: Reply
-    recorded_at: float
-
-
-class Store:
+class Store(Records):
     """Replies by request key, in a SQLite file (write-ahead log, synchronous: what is committed survives a power cut).
 
+    What is added is on disk within 50 ms, whatever else happens. One process at a time has it; others may look into it
+    as `Records`.
+
     Raises:
-        StoreError: the file cannot be opened, or is no record of this version.
+        StoreError: the file cannot be opened, is no record of this version, or another process has it.
 
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._hold = Hold(self.path)
         self._text_ids: dict[bytes, int] = {}
-        self._forms: dict[int, AnswerForm] = {}
-        self._waiting = 0
-        self._last_commit = time.monotonic()
-        with self._translated():
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30)
-        try:
+        self._form_ids: dict[AnswerForm, int] = {}
+        self._identity: tuple[Identity | None, int] = None, 0
+        self._looked_up: dict[bytes, int | None] = {}
+        self._waiting = _Waiting()
+        self._has_changes = False
+        self._fault: StoreError | None = None
+        self._due_at = 0.0
+        self._buffer_lock, self._db_lock = threading.Lock(), threading.RLock()
+        self._has_news, self._is_written, self._is_closing = threading.Event(), threading.Event(), threading.Event()
+        self._committer: threading.Thread | None = None
+        with ExitStack() as undo:
+            undo.callback(self._hold.close)
+            with self._translated():
+                self._db = self._connect()
+                undo.callback(self._db.close)
+                if store_schema.is_new(self._db):
+                    store_schema.create(self._db)
+            super().__init__(path)  # what is committed is read beside what is written: neither waits for the other
+            undo.callback(self._reader.close)
             with self._translated():
                 self._prepare()
-        except StoreError:
-            self._db.close()
-            raise
+            self._let_go = undo.pop_all().close
 
     def _prepare(self) -> None:
-        if self._is_new():
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("BEGIN IMMEDIATE")
-            if self._is_new():  # still: another process may have been faster
-                for statement in _SCHEMA:
-                    self._db.execute(statement)
-            self._db.execute("COMMIT")
-        (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if (application, version) != (_APPLICATION, _FORMAT):
-            raise StoreError(f"{self.path} is not a record of this version of llmclf", "Give another path")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA cache_size = -16384")  # KiB
+        self._indexed = self._count("indexed")
+        self._unindexed = dict(self._db.execute("SELECT key, id FROM replies WHERE id > ?", (self._indexed,)))
+        (self._last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM replies").fetchone()
+        (self._last_text,) = self._db.execute("SELECT coalesce(max(id), 0) FROM texts").fetchone()
+        self._committed = self._written = self._last
+        self.lost = max(0, self._hold.left - self._count("answered"))
+        """Requests that the process before this one had sent when it was ended, and that have no reply on record."""
+        self._hold.begin()
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("UPDATE counts SET value = 0 WHERE name = 'answered'")
+        self._db.execute("UPDATE counts SET value = value + ? WHERE name = 'lost'", (self.lost,))
+        self._db.execute("COMMIT")
 
-    def _is_new(self) -> bool:
-        return bool(self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,))
+    def _count(self, name: str) -> int:
+        return int(self._db.execute("SELECT value FROM counts WHERE name = ?", (name,)).fetchone()[0])
 
-    def find(self, request: Request, key: bytes) -> Reply | None:
-        """Give the recorded reply to an equal request; a failure that a retry can help does not count."""
-        self._commit_in_time()
-        with self._translated():
-            row = self._db.execute(
-                "SELECT kind, body, seconds FROM replies WHERE key = ? AND NOT retryable", (key,)
-            ).fetchone()
-        return row and reply_of(request, *row)
+    def count_sent(self) -> None:
+        """Take note that a request is sent, so that it is known should this process be killed before its reply."""
+        self._hold.count_sent()
 
-    def add(self, request: Request, key: bytes, identity: Identity, reply: Reply) -> None:
-        """Record a reply; it is on disk after the next commit, by `commit` or with a later call."""
-        retryable = isinstance(reply, Failure) and reply.retryable
-        with self._writing():
-            messages = [[message.role, [self._text_id(part) for part in message.parts]] for message in request.messages]
-            self._db.execute(
-                # What holds is never replaced: of two who asked, the later may bring a mere failure.
-                "INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
-                "kind = excluded.kind, retryable = excluded.retryable, body = excluded.body, "
-                "seconds = excluded.seconds, recorded_at = excluded.recorded_at WHERE replies.retryable",
-                (
-                    key,
-                    digest(canonical_json(messages_json(request.messages))),
-                    self._text_id(canonical_json(asdict(identity))),
-                    canonical_json(messages),
-                    self._text_id(canonical_json(form_json(request.form))),
-                    request.replicate,
-                    type(reply).__name__.lower(),
-                    retryable,
-                    canonical_json(reply_json(request, reply)),
-                    reply.seconds,
-                    time.time(),
-                ),
-            )
+    @property
+    def sent(self) -> int:
+        """Requests that this process has sent."""
+        return self._hold.sent
+
+    def find(self, request: Request, key: bytes) -> tuple[int, Reply] | None:
+        """Give the number of the recorded reply to an equal request, and the reply.
+
+        A failure that a retry can help does not count.
+        """
+        self._check_usable()
+        number = self._number(key)
+        if number is not None:
+            if number > self._committed or self._has_changes:
+                self.commit()
+            query = "SELECT kind, body, seconds FROM replies WHERE id = ? AND NOT retryable"
+            with self._translated():
+                row = self._reader.execute(query, (number,)).fetchone()
+            if row:
+                return number, reply_of(request, *row)
+        self._looked_up[key] = number
+        return None
+
+    def _number(self, key: bytes) -> int | None:
+        number = self._unindexed.get(key)
+        if number is None and self._indexed:
+            with self._translated():
+                row = self._reader.execute("SELECT reply FROM keys WHERE key = ?", (key,)).fetchone()
+            number = row and row[0]
+        return number
+
+    def add(self, request: Request, key: bytes, identity: Identity, reply: Reply) -> int:
+        """Record a reply, and give its number; what holds is kept: of two replies, the later may be a mere failure."""
+        number = self._looked_up.pop(key) if key in self._looked_up else self._number(key)
+        said = (
+            type(reply).__name__.lower(),
+            isinstance(reply, Failure) and reply.retryable,
+            compact_json(reply_json(request, reply)),
+            reply.seconds,
+            time.time(),
+        )
+        identity_id, form_id = self._identity_id(identity), self._form_id(request.form)
+        with self._buffer_lock:
+            self._waiting.spend(identity_id, reply.usage)
+            if number is not None:
+                self._waiting.changed.append((*said, number))
+                self._has_changes = True
+            else:
+                self._last = number = self._last + 1
+                self._unindexed[key] = number
+                parts = [[message.role, [self._part(part) for part in message.parts]] for message in request.messages]
+                row = (number, key, identity_id, compact_json(parts), form_id, request.replicate, *said)
+                self._waiting.replies.append(row)
+        self._write_in_time()
+        return number
 
     def put_row(self, plan: int, position: int, row: ItemRow) -> None:
-        """Keep which requests were made about an item; it is on disk as what was added is."""
-        with self._writing():
-            words = None if row.words is None else self._text_id(row.words)
-            self._db.execute(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
-                (plan, position, row.item, row.problem, words, b"".join(row.keys)),
-            )
+        """Keep what was asked about an item; it is on disk as what was added is."""
+        with self._buffer_lock:
+            words = None if row.words is None else self._part(row.words)
+            replies = str([list(numbers) for numbers in row.replies])  # which is JSON
+            self._waiting.rows.append((plan, position, row.item, row.problem, words, replies, row.place))
+        self._write_in_time()
 
-    def end_rows(self, plan: int, count: int) -> None:
-        """Drop rows after the last one: of an input that was longer once."""
-        with self._writing():
-            self._db.execute("DELETE FROM rows WHERE plan = ? AND position >= ?", (plan, count))
+    def _check_usable(self) -> None:
+        if self._fault:
+            raise self._fault
+        if self._is_closing.is_set():
+            raise StoreError(f"the record {self.path} cannot be used: it is closed")
 
-    def rows(self, plan: int) -> Iterator[ItemRow]:
-        """Give a job's items in the order of the input."""
+    def _write_in_time(self) -> None:
+        self._check_usable()
+        if not self._committer:
+            self._committer = threading.Thread(target=self._commit_in_time, name="llmclf-commit", daemon=True)
+            self._committer.start()
+        if not self._has_news.is_set():
+            self._due_at = time.monotonic() + _COMMIT_SECONDS
+            self._has_news.set()
+        elif self._waiting.count >= _MOST_WAITING or time.monotonic() > self._due_at:
+            # Here, since a busy thread lets another have its turn but 200 times a second: what is left is one step.
+            self._write()
+            self._is_written.set()
+
+    def _write(self) -> None:
+        """Hand what waits to SQLite, within the transaction that is open, or a new one."""
+        with self._translated(), self._db_lock:
+            with self._buffer_lock:
+                waiting, self._waiting = self._waiting, _Waiting()
+                self._written = self._last
+            if waiting.count:
+                try:
+                    if not self._db.in_transaction:
+                        self._db.execute("BEGIN IMMEDIATE")
+                    waiting.write(self._db)
+                except sqlite3.Error as error:  # what waited is lost: nothing may be written after it
+                    self._fault = self._fault_of(error)
+                    raise self._fault from None
+            if len(self._unindexed) >= _MOST_UNINDEXED:
+                self._index()
+
+    def _index(self) -> None:
+        self._db.execute(
+            "INSERT OR IGNORE INTO keys SELECT key, id FROM replies WHERE id > ? AND id <= ? ORDER BY key",
+            (self._indexed, self._written),
+        )
+        self._db.execute("UPDATE counts SET value = ? WHERE name = 'indexed'", (self._written,))
+        self._commit_written()
+        self._indexed = self._written
+        with self._buffer_lock:
+            self._unindexed = {key: number for key, number in self._unindexed.items() if number > self._indexed}
+
+    def _settle(self) -> None:
         self.commit()
-        query = "SELECT item, problem, words, keys FROM rows WHERE plan = ? ORDER BY position"
-        with self._translated():
-            for item, problem, words, keys in self._db.execute(query, (plan,)):
-                split = tuple(keys[start : start + KEY_BYTES] for start in range(0, len(keys), KEY_BYTES))
-                yield ItemRow(item, problem, None if words is None else self._text(words), split)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Write within the transaction that is open, or a new one."""
-        with self._translated():
-            if not self._db.in_transaction:
-                self._db.execute("BEGIN IMMEDIATE")
-            yield
-        self._waiting += 1
-        self._commit_in_time()
-
-    def _commit_in_time(self) -> None:
-        if self._waiting >= _COMMIT_REPLIES or time.monotonic() - self._last_commit > _COMMIT_SECONDS:
-            self.commit()
 
     def commit(self) -> None:
         """Put on disk what was added."""
-        if self._waiting:
-            with self._translated():
-                self._db.execute("COMMIT")
-        self._waiting = 0
-        self._last_commit = time.monotonic()
+        if self._fault:
+            raise self._fault
+        with self._db_lock:
+            self._write()
+            self._commit_written()
 
-    def plans(self) -> dict[str, tuple[int, dict[str, Any]]]:
-        """Give how each job was begun, by its key: its number and its content."""
-        with self._translated():
-            rows = self._db.execute("SELECT key, id, content FROM plans ORDER BY id").fetchall()
-        return {key: (number, json.loads(content)) for key, number, content in rows}
+    def _commit_written(self) -> None:
+        with self._translated(), self._db_lock:
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+            self._committed = self._written
+            self._has_changes = bool(self._waiting.changed)
+
+    def _commit_in_time(self) -> None:
+        while not self._is_closing.is_set():
+            self._has_news.wait()
+            is_written = self._is_written.wait(_COMMIT_SECONDS)
+            self._has_news.clear()
+            self._is_written.clear()
+            try:
+                self._commit_written() if is_written else self.commit()
+            except StoreError as error:
+                self._fault = error
+                return
+            if self._waiting.count:
+                self._has_news.set()
 
     def keep_plan(self, key: str, content: dict[str, Any]) -> int:
         """Keep how a job is begun, on disk at once, and give its number."""
-        self.commit()
-        with self._translated():
+        with self._translated(), self._db_lock:
+            self.commit()
             self._db.execute("INSERT INTO plans (key, content) VALUES (?, ?)", (key, canonical_json(content)))
         return self.plans()[key][0]
 
-    def records(self) -> Iterator[Record]:
-        """Give all records, oldest first; the requests' ids are their numbers."""
-        with self._translated():
-            rows = self._db.execute(f"SELECT {_RECORD} FROM replies ORDER BY recorded_at")  # noqa: S608 - constant
-            for number, row in enumerate(rows):
-                yield self._record(number, *row)
-
-    def record(self, key: bytes) -> Record | None:
-        """Give one record, failures that a retry can help included."""
-        with self._translated():
-            row = self._db.execute(f"SELECT {_RECORD} FROM replies WHERE key = ?", (key,)).fetchone()  # noqa: S608 - constant
-            return self._record(0, *row) if row else None
-
-    def reply(self, key: bytes) -> Reply | None:
-        """Give the reply alone, failures that a retry can help included; its request's id is 0."""
-        with self._translated():
-            row = self._db.execute("SELECT form, kind, body, seconds FROM replies WHERE key = ?", (key,)).fetchone()
-            return reply_of(Request(0, (), self._form_of(row[0])), *row[1:]) if row else None
-
-    def reopen(self, key: bytes) -> None:
-        """Let a recorded failure be asked again."""
-        with self._writing():
-            self._db.execute("UPDATE replies SET retryable = 1 WHERE key = ? AND kind = 'failure'", (key,))
-
-    def _record(
-        self,
-        number: int,
-        identity: int,
-        messages: str,
-        form: int,
-        replicate: int,
-        kind: str,
-        body: str,
-        seconds: float,
-        at: float,
-    ) -> Record:
-        parts = tuple(Message(role, tuple(map(self._text, ids))) for role, ids in json.loads(messages))
-        request = Request(number, parts, self._form_of(form), replicate)
-        return Record(Identity(**json.loads(self._text(identity))), request, reply_of(request, kind, body, seconds), at)
-
-    def _form_of(self, text_id: int) -> AnswerForm:
-        if text_id not in self._forms:  # few: one a question
-            self._forms[text_id] = form_of(json.loads(self._text(text_id)))
-        return self._forms[text_id]
-
-    def close(self) -> None:
-        """Commit and close the file."""
-        try:
+    def begin_rows(self, plan: int, source: Any, items: int | None) -> None:  # noqa: ANN401 - any JSON value
+        """Begin a job's rows anew, on disk at once, those of another input put aside."""
+        with self._translated(), self._db_lock:
             self.commit()
-        finally:
-            self._db.close()
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM rows WHERE plan = ?", (plan,))
+            self._db.execute("INSERT OR REPLACE INTO inputs VALUES (?, ?, ?)", (plan, canonical_json(source), items))
+            self._db.execute("COMMIT")
 
-    def _text_id(self, text: str) -> int:
-        text_hash = digest(text)
+    def reopen(self, number: int) -> None:
+        """Let a recorded failure be asked again."""
+        with self._translated(), self._db_lock:
+            self.commit()
+            self._db.execute("UPDATE replies SET retryable = 1 WHERE id = ? AND kind = 'failure'", (number,))
+
+    def _identity_id(self, identity: Identity) -> int:
+        if self._identity[0] is not identity:
+            self._identity = identity, self._content_id("identities", canonical_json(asdict(identity)))
+        return self._identity[1]
+
+    def _form_id(self, form: AnswerForm) -> int:
+        if form not in self._form_ids:  # few: one a question
+            self._form_ids[form] = self._content_id("forms", canonical_json(form_json(form)))
+        return self._form_ids[form]
+
+    def _content_id(self, table: str, content: str) -> int:
+        with self._translated(), self._db_lock:
+            self._db.execute(f"INSERT OR IGNORE INTO {table} (content) VALUES (?)", (content,))  # noqa: S608 - one of two names
+            (number,) = self._db.execute(f"SELECT id FROM {table} WHERE content = ?", (content,)).fetchone()  # noqa: S608 - the same
+            return int(number)
+
+    def _part(self, part: str) -> str | int:
+        """Give what stands for a part of a message: itself, or where it is long the number of its text."""
+        if len(part) < _SHORT:
+            return part
+        text_hash = part_digest(part)
         known = self._text_ids.get(text_hash)
         if known is None:
-            self._db.execute("INSERT OR IGNORE INTO texts (hash, content) VALUES (?, ?)", (text_hash, text))
-            (known,) = self._db.execute("SELECT id FROM texts WHERE hash = ?", (text_hash,)).fetchone()
-            if len(self._text_ids) > 4096:  # heads, forms and identities come back; texts seldom do
+            self._last_text = known = self._last_text + 1
+            self._waiting.texts.append((known, part.encode(errors="surrogatepass")))
+            if len(self._text_ids) > _MOST_WAITING:  # what many requests share comes back; other texts seldom do
                 self._text_ids.clear()
             self._text_ids[text_hash] = known
         return known
 
-    def _text(self, text_id: int) -> str:
-        (content,) = self._db.execute("SELECT content FROM texts WHERE id = ?", (text_id,)).fetchone()
-        return str(content)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def close(self) -> None:
+        """Commit and close the file."""
+        if self._is_closing.is_set():
+            return
         try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"the record {self.path} cannot be used: {error}", "Give a path that can be read and written"
-            ) from None
+            self.commit()
+        finally:
+            self._is_closing.set()
+            self._is_written.set()
+            self._has_news.set()
+            if self._committer:
+                self._committer.join()
+            self._let_go()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What waits to be written, as rows of its tables."""
+
+    texts: list[tuple[int, bytes]] = field(default_factory=list)
+    replies: list[tuple[Any, ...]] = field(default_factory=list)
+    changed: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    spent: dict[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.replies) + len(self.changed) + len(self.rows)
+
+    def spend(self, identity: int, usage: Usage) -> None:
+        spent = self.spent.setdefault(identity, [0] * 5)
+        spent[0] += 1
+        spent[1] += usage.prompt_tokens
+        spent[2] += usage.cached_tokens
+        spent[3] += usage.completion_tokens
+        spent[4] += usage.reasoning_tokens
+
+    def write(self, db: sqlite3.Connection) -> None:
+        db.executemany("INSERT INTO texts VALUES (?, ?)", self.texts)
+        db.executemany("INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.replies)
+        db.executemany(
+            "UPDATE replies SET kind = ?, retryable = ?, body = ?, seconds = ?, recorded_at = ? "
+            "WHERE id = ? AND retryable",
+            self.changed,
+        )
+        db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", self.rows)
+        for identity, spent in self.spent.items():
+            db.execute(
+                "INSERT INTO spent VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (identity) DO UPDATE SET "
+                "replies = replies + ?2, prompt_tokens = prompt_tokens + ?3, cached_tokens = cached_tokens + ?4, "
+                "completion_tokens = completion_tokens + ?5, reasoning_tokens = reasoning_tokens + ?6",
+                (identity, *spent),
+            )
+        answered = sum(spent[0] for spent in self.spent.values())
+        db.execute("UPDATE counts SET value = value + ? WHERE name = 'answered'", (answered,))

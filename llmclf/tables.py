@@ -1,28 +1,28 @@
-"""Rows in and out of CSV, JSONL and Parquet files, as a stream."""
+"""Rows of CSV, JSONL and Parquet files, as a stream."""
 
 import csv
+import hashlib
 import io
 import json
 import math
-import os
 import stat
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from llmclf.errors import MissingPackage, TableError, unknown
 
 Row: TypeAlias = dict[str, Any]
 
 FORMATS = ("csv", "jsonl", "parquet")
-STDIN = "-"
-_PARQUET_ROWS = 4096
+STDIO = "-"
+PARQUET_ROWS = 4096
 
 
-def table_format(path: str | Path, given: str | None = None) -> str:
+def table_format(path: str | Path, given: str | None = None, option: str = "--format") -> str:
     """Give a table's format by what was said, otherwise by the file's suffix.
 
     Raises:
@@ -34,14 +34,28 @@ def table_format(path: str | Path, given: str | None = None) -> str:
     if name not in FORMATS:
         raise TableError(
             f"{path}: cannot tell the format",
-            f"Name the file *.csv, *.jsonl or *.parquet, or give --format {'|'.join(FORMATS)}",
+            f"Name the file *.csv, *.jsonl or *.parquet, or give {option} {'|'.join(FORMATS)}",
         )
     return name
 
 
 def is_stream(path: str | Path) -> bool:
     """Say whether a table can be read only once, as from a pipe."""
-    return str(path) == STDIN or (Path(path).exists() and not stat.S_ISREG(Path(path).stat().st_mode))
+    return str(path) == STDIO or (Path(path).exists() and not stat.S_ISREG(Path(path).stat().st_mode))
+
+
+def hash_of_file(path: str | Path) -> str:
+    """Give the hash of a file's content.
+
+    Raises:
+        TableError: it cannot be read.
+
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:
+        raise TableError(f"{path} cannot be read: {error.strerror}", "Check the path") from None
 
 
 def read_rows(path: str | Path, given_format: str | None = None) -> Iterator[Row]:
@@ -51,15 +65,30 @@ def read_rows(path: str | Path, given_format: str | None = None) -> Iterator[Row
         TableError: there is no such file, it is empty, or it is not what its format says.
 
     """
+    return (row for _, row in read_placed_rows(path, given_format))
+
+
+def read_placed_rows(path: str | Path, given_format: str | None = None, start: int = 0) -> Iterator[tuple[int, Row]]:
+    """Read a table row by row, each with its place in the file: a byte, or in Parquet a row.
+
+    Raises:
+        TableError: as `read_rows`.
+
+    Args:
+        path: the file, or `-` for standard input.
+        given_format: where the name does not say it.
+        start: the place of the row to begin with, as an earlier reading of the same file gave it.
+
+    """
     form = table_format(path, given_format)
-    if str(path) != STDIN:
+    if str(path) != STDIO:
         if not Path(path).exists():
             raise TableError(f"no file at {path}", "Check the path")
         if Path(path).is_dir():
             raise TableError(f"{path} is a folder", "Give a file")
     if form == "parquet" and is_stream(path):
         raise TableError(f"{path}: Parquet cannot be read from a pipe", "Give a file, or pipe CSV or JSONL")
-    rows = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}[form](path)
+    rows = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}[form](path, start)
     first = next(rows, None)
     if first is None:
         raise TableError(f"{path} has no rows", "Give a table with at least one")
@@ -79,30 +108,59 @@ def require_columns(path: str | Path, row: Row, columns: Iterable[str]) -> None:
             raise TableError(f"{path}: {unknown('column', column, row)}")
 
 
-def _open_text(path: str | Path) -> IO[str]:
-    if str(path) == STDIN:
-        return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    return Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+class _Lines(Iterator[str]):
+    """The lines of a text file, and the byte at which the next one begins."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._bytes = sys.stdin.buffer if str(path) == STDIO else Path(path).open("rb")  # noqa: SIM115 - closed as text
+        self._text = self._decoded()
+        self.place = 0
+
+    def _decoded(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(self._bytes, encoding="utf-8", errors="surrogateescape", newline="")
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        is_first = self.place == 0
+        self.place += len(line) if line.isascii() else len(line.encode(errors="surrogateescape"))
+        return line.removeprefix("\ufeff") if is_first else line
+
+    def go_to(self, place: int) -> None:
+        self._text.detach()
+        self._bytes.seek(place)
+        self._text, self.place = self._decoded(), place
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._text.close()
 
 
-def _read_csv(path: str | Path) -> Iterator[Row]:
+def _read_csv(path: str | Path, start: int) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(sys.maxsize)
-    with _open_text(path) as file:
-        lines = csv.reader(file, strict=True)
+    with _Lines(path) as lines:
+        reader = csv.reader(lines, strict=True)
         try:
-            header = next(lines, None)
+            header = next(reader, None)
             if header is None:
                 return
             _refuse_repeats(path, header)
-            for number, cells in enumerate(filter(None, lines), start=1):  # an empty line is no row
-                if len(cells) != len(header):
-                    raise TableError(
-                        f"{path}: row {number} has {len(cells)} cells and the header {len(header)}",
-                        "Quote cells that hold commas",
-                    )
-                yield dict(zip(header, cells, strict=True))
+            if start > lines.place:
+                lines.go_to(start)
+            number, place = 0, lines.place
+            for cells in reader:
+                if cells:  # an empty line is no row
+                    number += 1
+                    if len(cells) != len(header):
+                        raise TableError(
+                            f"{path}: row {number} has {len(cells)} cells and the header {len(header)}",
+                            "Quote cells that hold commas",
+                        )
+                    yield place, dict(zip(header, cells, strict=True))
+                place = lines.place
         except csv.Error as error:
-            raise TableError(f"{path}: line {lines.line_num} is not CSV: {error}") from None
+            raise TableError(f"{path}: line {reader.line_num} is not CSV: {error}") from None
 
 
 def _refuse_repeats(path: str | Path, names: list[str]) -> None:
@@ -111,33 +169,43 @@ def _refuse_repeats(path: str | Path, names: list[str]) -> None:
         raise TableError(f"{path}: the column {repeated[0]!r} occurs more than once", "Rename one")
 
 
-def _read_jsonl(path: str | Path) -> Iterator[Row]:
-    with _open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
-                reason = getattr(error, "msg", str(error))
-                raise TableError(
-                    f"{path}: line {number} is not JSON: {reason}", "Give one JSON object a line"
-                ) from None
-            if not isinstance(row, dict):
-                raise TableError(f"{path}: line {number} is not a JSON object", "Give one JSON object a line")
-            yield row
+def _read_jsonl(path: str | Path, start: int) -> Iterator[tuple[int, Row]]:
+    with _Lines(path) as lines:
+        if start:
+            lines.go_to(start)
+        place = start
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
+                    reason = getattr(error, "msg", str(error))
+                    raise TableError(
+                        f"{path}: line {number} is not JSON: {reason}", "Give one JSON object a line"
+                    ) from None
+                if not isinstance(row, dict):
+                    raise TableError(f"{path}: line {number} is not a JSON object", "Give one JSON object a line")
+                yield place, row
+            place = lines.place
 
 
-def _read_parquet(path: str | Path) -> Iterator[Row]:
-    arrow, parquet = _pyarrow()
+def _read_parquet(path: str | Path, start: int) -> Iterator[tuple[int, Row]]:
+    arrow, parquet = import_pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             _refuse_repeats(path, names)
-            for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
+            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            ends = list(accumulate(sizes))
+            first_group = bisect_right(ends, start)
+            place = ends[first_group - 1] if first_group else 0
+            groups = range(first_group, len(sizes))
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS, row_groups=groups):
                 columns = [_python_values(arrow, column) for column in batch.columns]
                 for cells in zip(*columns, strict=True):
-                    yield dict(zip(names, cells, strict=True))
+                    if place >= start:
+                        yield place, dict(zip(names, cells, strict=True))
+                    place += 1
     except (arrow.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise TableError(f"{path} cannot be read as Parquet: {reason}", "Write the file again") from None
@@ -177,7 +245,13 @@ def _decoded(cell: Any) -> Any:  # noqa: ANN401 - any cell
             return cell
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def import_pyarrow() -> tuple[Any, Any]:
+    """Give pyarrow and its parquet module.
+
+    Raises:
+        MissingPackage: it is not installed.
+
+    """
     try:
         import pyarrow as arrow
         from pyarrow import parquet
@@ -186,107 +260,8 @@ def _pyarrow() -> tuple[Any, Any]:
     return arrow, parquet
 
 
-Write: TypeAlias = Callable[[Mapping[str, Any]], None]
-
-
-@contextmanager
-def write_rows(
-    path: str | Path, columns: Sequence[str], *, number_columns: Sequence[str] = (), map_columns: Sequence[str] = ()
-) -> Iterator[Write]:
-    """Write a table row by row to a temporary file, which takes the path's place at the end.
-
-    Nested cells are JSON text in CSV, JSON in JSONL, and in Parquet JSON text, or a map of numbers in `map_columns`.
-
-    Raises:
-        TableError: the path cannot be written.
-
-    """
-    path = Path(path)
-    form = table_format(path)
-    if path.is_dir():
-        raise TableError(f"cannot write {path}: it is a folder", "Give a file's path")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise TableError(
-            f"cannot write {path}: {error.strerror}", "Give a path in a folder that exists and may be written"
-        ) from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        if form == "parquet":
-            with _parquet_writer(temporary, columns, number_columns, map_columns) as write:
-                yield write
-        else:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                yield _csv_writer(file, columns) if form == "csv" else _jsonl_writer(file, columns)
-                file.flush()
-                os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 - mkstemp makes files that others may not read
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _csv_writer(file: IO[str], columns: Sequence[str]) -> Write:
-    plain = csv.writer(file, lineterminator="\n")
-    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    plain.writerow(columns)
-
-    def write(row: Mapping[str, Any]) -> None:
-        cells = [_cell_text(row[column]) for column in columns]
-        # Which readers take for the end of a row, and Python 3.11 does not quote.
-        (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
-
-    return write
-
-
-def _jsonl_writer(file: IO[str], columns: Sequence[str]) -> Write:
-    def write(row: Mapping[str, Any]) -> None:
-        file.write(json_text({column: row[column] for column in columns}) + "\n")
-
-    return write
-
-
-@contextmanager
-def _parquet_writer(path: Path, columns: Sequence[str], numbers: Sequence[str], maps: Sequence[str]) -> Iterator[Write]:
-    arrow, parquet = _pyarrow()
-
-    def column_type(column: str) -> Any:  # noqa: ANN401 - pyarrow has no types of its own
-        if column in maps:
-            return arrow.map_(arrow.string(), arrow.float64())
-        return arrow.float64() if column in numbers else arrow.string()
-
-    schema = arrow.schema([(column, column_type(column)) for column in columns])
-    waiting: list[Row] = []
-
-    def cell(row: Mapping[str, Any], column: str) -> Any:  # noqa: ANN401 - what pyarrow takes
-        value = row[column]
-        if value is None or column in numbers:
-            return value
-        return list(value.items()) if column in maps else _cell_text(value)
-
-    def flush() -> None:
-        writer.write_table(arrow.Table.from_pylist(waiting, schema=schema))
-        waiting.clear()
-
-    def write(row: Mapping[str, Any]) -> None:
-        waiting.append({column: cell(row, column) for column in columns})
-        if len(waiting) == _PARQUET_ROWS:
-            flush()
-
-    with parquet.ParquetWriter(path, schema) as writer:
-        yield write
-        flush()
-
-
-def _cell_text(value: Any) -> str:  # noqa: ANN401 - any cell
+def cell_text(value: Any) -> str:  # noqa: ANN401 - any cell
+    """Write a cell as text: what is nested as JSON, nothing as nothing."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json_text(value)

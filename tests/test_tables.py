@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from llmclf.errors import MissingPackage, TableError
-from llmclf.tables import FORMATS, is_stream, json_text, read_rows, require_columns, table_format, write_rows
+from llmclf.table_writing import write_rows
+from llmclf.tables import FORMATS, is_stream, json_text, read_rows, require_columns, table_format
 
 NOBODY = 65534
 

@@ -1,12 +1,12 @@
 """Backends that need no model: the record in front of another backend, and the scripted double."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from itertools import chain
 
 from llmclf.backends.base import Backend, Identity, Json, Likelihoods, Reply, Request, Structured
-from llmclf.errors import LimitReached
-from llmclf.record_json import renumbered, request_key
+from llmclf.budget import Budget
+from llmclf.record_json import identity_digest, renumbered, request_key
 from llmclf.store import Store
 
 _MOST_WAITING = 1024
@@ -18,28 +18,36 @@ _Forms = frozenset[type[Likelihoods] | type[Structured]]
 class RecordedBackend:
     """Answers from a store what is recorded there; asks a backend for the rest, once, and records it.
 
-    At most `most` requests are asked; before another is, what is under way is still answered, and then it raises.
+    Args:
+        backend: who is asked.
+        store: where replies are recorded.
+        budget: what may be asked; before more is, what is under way is still answered, and then it raises.
+        numbers: is filled with the number of each reply's record, by the id of the request.
+
     """
 
-    def __init__(self, backend: Backend, store: Store, most: int | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        store: Store,
+        budget: Budget | None = None,
+        numbers: MutableMapping[int, int] | None = None,
+    ) -> None:
         self._backend = backend
         self._store = store
+        self._budget = budget or Budget()
+        self._numbers = numbers
         self.name = backend.name
         self.identity = backend.identity
+        self._identity_digest = identity_digest(backend.identity)
         self.forms = backend.forms
         self.resolved = backend.resolved
         self.measured = backend.measured
         self.tokens_to_read = backend.tokens_to_read
-        self._most = most
-        self._handed_on = 0
         self.asked = 0
-        """Requests that went to the backend."""
+        """Requests that went to the backend and were answered."""
         self.found = 0
         """Requests that were answered from the record, or by an equal request's answer."""
-
-    def key(self, request: Request) -> bytes:
-        """Give what a request and its reply are recorded under."""
-        return request_key(request, self.identity)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer from the record, and through the backend; see `Backend.answer`.
@@ -51,8 +59,7 @@ class RecordedBackend:
         stream = iter(requests)
         try:
             for request in stream:
-                key = self.key(request)
-                reply = self._store.find(request, key)
+                reply = self._find(request, request_key(request, self._identity_digest))
                 if reply is not None:
                     self.found += 1
                     yield reply
@@ -61,44 +68,56 @@ class RecordedBackend:
         finally:
             self._store.commit()
 
+    def _find(self, request: Request, key: bytes) -> Reply | None:
+        found = self._store.find(request, key)
+        if found is None:
+            return None
+        number, reply = found
+        if self._numbers is not None:
+            self._numbers[request.id] = number
+        return reply
+
     def _ask(self, stream: Iterator[Request]) -> Iterator[Reply]:
         """Ask the backend, until the stream ends or so much is found in the record that it must be handed on."""
         found: deque[Reply] = deque()
         open_requests: dict[bytes, list[Request]] = {}
         keys: dict[int, bytes] = {}
         equals = 0
-        is_over = False
 
         def missing() -> Iterator[Request]:
-            nonlocal equals, is_over
+            nonlocal equals
             while len(found) + equals < _MOST_WAITING and (request := next(stream, None)) is not None:
-                key = self.key(request)
+                key = request_key(request, self._identity_digest)
                 if key in open_requests:
                     open_requests[key].append(request)
                     equals += 1
-                elif (reply := self._store.find(request, key)) is not None:
+                elif (reply := self._find(request, key)) is not None:
                     found.append(reply)
-                elif self._handed_on == self._most:
-                    is_over = True
+                elif not self._budget.allows(request):
                     return
                 else:
-                    self._handed_on += 1
                     open_requests[key] = [request]
                     keys[request.id] = key
+                    self._store.count_sent()
                     yield request
 
         for reply in self._backend.answer(missing()):
             key = keys.pop(reply.request_id)
             equal = open_requests.pop(key)
-            self._store.add(equal[0], key, self.identity, reply)
+            number = self._store.add(equal[0], key, self.identity, reply)
+            self._budget.settle(reply)
             self.asked += 1
-            self.found += len(equal) - 1
-            equals -= len(equal) - 1
-            yield from (renumbered(reply, request) for request in equal)
+            if len(equal) > 1:
+                self.found += len(equal) - 1
+                equals -= len(equal) - 1
+            for request in equal:
+                if self._numbers is not None:
+                    self._numbers[request.id] = number
+                yield reply if request is equal[0] else renumbered(reply, request)
             yield from self._drain(found)
         yield from self._drain(found)
-        if is_over:
-            raise LimitReached(f"stopped at the limit of {self._most} requests", "The same command goes on")
+        if self._budget.reached:
+            raise self._budget.reached
 
     def _drain(self, found: deque[Reply]) -> Iterator[Reply]:
         while found:

@@ -1,9 +1,10 @@
 """`llmclf annotate`: a table of items in, the table of annotations out."""
 
+import logging
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,8 @@ from llmclf.cli.common import (
     JsonOption,
     LocalOnlyOption,
     OrderOption,
+    OutputFormatOption,
+    PricesOption,
     SettingOption,
     parse_order,
     parse_settings,
@@ -39,13 +42,18 @@ if TYPE_CHECKING:
     from llmclf.annotations import Annotation
     from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns
+    from llmclf.job import Job
     from llmclf.prompts import Order
+
+log = logging.getLogger("llmclf")
 
 
 def annotate(
     table: TableArgument,
     codebook: CodebookOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The table to write: *.csv, *.jsonl or *.parquet.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The table to write: *.csv, *.jsonl or *.parquet; - is standard output.")
+    ],
     backend: BackendOption = "local",
     setting: SettingOption = None,
     id_column: IdOption = "id",
@@ -55,6 +63,7 @@ def annotate(
     conversation_column: ConversationOption = None,
     speaker_column: SpeakerOption = "speaker",
     input_format: FormatOption = None,
+    output_format: OutputFormatOption = None,
     job: Annotated[Path | None, typer.Option(help="The record of replies; default: OUT.job.sqlite.")] = None,
     order: OrderOption = None,
     best_only: Annotated[
@@ -67,6 +76,11 @@ def annotate(
     max_requests: Annotated[
         int | None, typer.Option("--max-requests", min=1, help="Stop before more requests are asked; exit code 6.")
     ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option("--max-cost", min=0, help="Stop before all replies on record would cost more; needs --prices."),
+    ] = None,
+    prices: PricesOption = None,
     local_only: LocalOnlyOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,10 +99,13 @@ def annotate(
         settings=parse_settings(setting) | ({"reproducible": True} if reproducible else {}),
         columns=columns,
         input_format=input_format,
+        output_format=output_format,
         job=job,
         order=parse_order(order),
         best_only=best_only,
         max_requests=max_requests,
+        max_cost=max_cost,
+        prices=prices,
         local_only=local_only,
         as_json=as_json,
     )
@@ -103,52 +120,90 @@ def run_annotation(
     settings: Mapping[str, Any] | None = None,
     columns: "ItemColumns | None" = None,
     input_format: str | None = None,
+    output_format: str | None = None,
     job: Path | None = None,
     order: "Order | None" = None,
     best_only: bool = False,
     max_requests: int | None = None,
+    max_cost: float | None = None,
+    prices: Path | None = None,
     local_only: bool = False,
     as_json: bool = False,
 ) -> None:
     """Annotate a table, with progress on standard error and a summary at the end."""
     from llmclf.annotations import write_annotations
     from llmclf.backends.base import Reading
+    from llmclf.budget import price_of, read_prices
     from llmclf.codebook import Codebook
-    from llmclf.items import ItemColumns, check_items, stream_items
+    from llmclf.items import ItemColumns, ItemTable
     from llmclf.job import Job
+    from llmclf.job_file import known_items
     from llmclf.prompts import Prompt
-    from llmclf.tables import json_text, table_format
+    from llmclf.table_writing import check_writable
+    from llmclf.tables import STDIO
 
-    columns = columns or ItemColumns()
     book = Codebook.load(codebook)
     Prompt(book).check()
-    table_format(out)
+    price_table = read_prices(prices) if prices else None
+    check_writable(out, output_format)
+    if str(out) == STDIO and not job:
+        raise InputError("--out - has no name for the record of replies", "Give --job FILE")
     if out.exists() and out.samefile(table):
         raise InputError(f"--out {out} is the input", "Give another path")
-    count = check_items(table, columns, input_format)
     record = job or out.with_name(f"{out.name}.job.sqlite")
-    work = Job(record, book, backend, settings, order, max_requests=max_requests, local_only=local_only)
+    items = ItemTable(table, columns or ItemColumns(), input_format)
+    count = known_items(record, items.source)
+    if count is None:  # of one that was read to its end, nothing more need be checked
+        count = items.check()
+    work = Job(
+        record,
+        book,
+        backend,
+        settings,
+        order,
+        max_requests=max_requests,
+        max_cost=max_cost,
+        price=None if price_table is None else lambda model: price_of(model, price_table),
+        local_only=local_only,
+    )
     summary = _Summary(book)
     try:
-        items = stream_items(table, columns, input_format)
-        annotations = work.annotate(items, best_only=Reading() if best_only else None)
-        with progress("annotating", count and count * len(book.questions)) as step:
-            write_annotations(out, summary.watch(annotations, step), book.reasons)
+        if work.lost:
+            log.info("%d requests were sent before the last stop and have no answer on record", work.lost)
+        with progress("annotating", count, "items") as step:
+            for done, failed in work.run_table(items, best_only=Reading() if best_only else None, count=count):
+                step(done, failed, work.cost)
+        write_annotations(out, summary.watch(work.annotations()), book.reasons, output_format)
     except KeyboardInterrupt:
-        print(f"llmclf: stopped; {work.asked} new replies are kept in {record}; {_go_on()}", file=sys.stderr)
+        under_way = f", {work.under_way} that were sent are not" if work.under_way else ""
+        kept = f"{work.asked} new replies are kept in {record}{under_way}"
+        print(f"llmclf: stopped; {kept}; {_go_on()}", file=sys.stderr)
         raise
     finally:
         work.close()
-    if as_json:
-        written = {"out": str(out), "job": str(record), "asked": work.asked, "found": work.found}
-        print(json_text(summary.to_dict() | written))
-    else:
-        for line in summary.lines():
-            print(line)
-        print(f"{work.asked} requests asked, {work.found} answered from the record {record}")
-        print(f"wrote {out}")
+    _report(summary, work, out, record, as_json=as_json)
     if summary.unlabelled:
         raise typer.Exit(SOME_UNLABELLED)
+
+
+def _report(summary: "_Summary", work: "Job", out: Path, record: Path, *, as_json: bool) -> None:
+    from llmclf.tables import STDIO, json_text
+
+    is_piped = str(out) == STDIO
+    shown = sys.stderr if is_piped else sys.stdout
+    if as_json:
+        written = {"out": str(out), "job": str(record), "asked": work.asked, "found": work.found}
+        written |= {"kept": work.kept, "cost": work.cost}
+        print(json_text(summary.to_dict() | written), file=shown)
+        return
+    for line in summary.lines():
+        print(line, file=shown)
+    cost = "" if work.cost is None else f", at a cost of {work.cost:,.4g} with what was on record"
+    print(f"{work.asked} requests asked{cost}, {work.found} answered from the record {record}", file=shown)
+    if work.kept:
+        print(f"{work.kept} items were done before", file=shown)
+    if not is_piped:
+        print(f"wrote {out}")
 
 
 def _go_on() -> str:
@@ -171,7 +226,7 @@ class _Summary:
     def unlabelled(self) -> int:
         return self.statuses.total() - self.statuses[Status.OK]
 
-    def watch(self, annotations: Iterable["Annotation"], step: Callable[[int], None]) -> Iterator["Annotation"]:
+    def watch(self, annotations: Iterable["Annotation"]) -> Iterator["Annotation"]:
         for annotation in annotations:
             self.statuses[annotation.status] += 1
             self.quotes += len(annotation.evidence)
@@ -184,7 +239,6 @@ class _Summary:
                     counts[label] += 1
                 case labels:
                     counts.update(labels or ["(none)"])
-            step(self.unlabelled)
             yield annotation
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,11 +4,10 @@ import csv
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -40,6 +39,13 @@ CodebookOption = Annotated[Path, typer.Option("--codebook", "-c", help="A folder
 OrderOption = Annotated[
     str | None,
     typer.Option("--order", help="What comes first in a prompt, codebook or text; default: what is cheaper."),
+]
+OutputFormatOption = Annotated[
+    str | None, typer.Option("--out-format", help="csv or jsonl, where the name of --out does not say.")
+]
+PricesOption = Annotated[
+    Path | None,
+    typer.Option(help="TOML: [MODEL] input = 0.15, cached_input = 0.07, output = 0.6, for a million tokens."),
 ]
 LocalOnlyOption = Annotated[
     bool, typer.Option("--local-only", help="Refuse a backend to which texts would leave this machine.")
@@ -129,49 +135,80 @@ def coefficient_cells(coefficient: "Coefficient") -> tuple[str, str, str]:
     return number(coefficient.value), interval, str(coefficient.n_items)
 
 
+class Progress(Protocol):
+    """Tells of a step: how many are done, how many of their parts failed, and what all has cost so far."""
+
+    def __call__(self, done: int, failed: int, cost: float | None = None) -> None:
+        """Take a step."""
+
+
 @contextmanager
-def progress(what: str, total: int | None) -> "Iterator[Callable[[int], None]]":
+def progress(what: str, total: int | None, unit: str = "") -> Iterator[Progress]:
     """Show progress and speed on standard error: a bar on a terminal, otherwise a line every tenth of the way.
 
-    Gives the function to call after each step, with the number of steps that have failed so far.
+    The first step may be what was done before.
     """
     terminal = console(stderr=True)
     if not terminal.is_terminal:
-        yield _line_progress(what, total)
+        yield _LineProgress(what, total, unit)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    failures = TextColumn("{task.fields[failures]}")
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        failures,
-        TimeRemainingColumn(),
-        console=terminal,
-    ) as bar:
-        number = bar.add_task(what, total=total, failures="", rate="")
-        (task,) = bar.tasks
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}")]
+    with Progress(*columns, TimeRemainingColumn(), console=terminal) as bar:
+        task = bar.add_task(what, total=total, state="")
+        state = _State()
 
-        def step(failed: int) -> None:
-            failures = f"{failed} without a label" if failed else ""
-            # Of the whole way: answers come in bursts.
-            rate = f"{(task.completed + 1) / task.elapsed:.1f}/s" if task.elapsed else ""
-            bar.update(number, advance=1, failures=failures, rate=rate)
+        def step(done: int, failed: int, cost: float | None = None) -> None:
+            state.add(done, failed, cost)
+            if state.is_due(0.1) or state.done == total:
+                bar.update(task, completed=state.done, state=state.words)
 
         yield step
 
 
-def _line_progress(what: str, total: int | None) -> "Callable[[int], None]":
-    steps, began = count(1), time.monotonic()
-    every = max(1, total // 10) if total else 1000
+class _State:
+    """What is shown beside the count."""
 
-    def step(failed: int) -> None:
-        done = next(steps)
-        if done % every == 0 or done == total:
-            rate = done / max(time.monotonic() - began, 1e-9)
-            failures = f", {failed} without a label" if failed else ""
-            print(f"{what} {done}/{total or '?'}, {rate:.1f}/s{failures}", file=sys.stderr, flush=True)
+    def __init__(self) -> None:
+        self.done = self._failed = 0
+        self._cost: float | None = None
+        self._began = self._shown = time.monotonic()
+        self._before: int | None = None
 
-    return step
+    def add(self, done: int, failed: int, cost: float | None) -> None:
+        if self._before is None:
+            self._before = done if done > 1 else 0
+        self.done += done
+        self._failed += failed
+        self._cost = cost
+
+    def is_due(self, every: float) -> bool:
+        now = time.monotonic()
+        if now - self._shown < every:
+            return False
+        self._shown = now
+        return True
+
+    @property
+    def words(self) -> str:
+        # Of the whole way: answers come in bursts.
+        rate = (self.done - (self._before or 0)) / max(time.monotonic() - self._began, 1e-9)
+        cost = "" if self._cost is None else f", cost {self._cost:,.4g}"
+        failed = f", {self._failed} without a label" if self._failed else ""
+        return f"{rate:.1f}/s{cost}{failed}"
+
+
+class _LineProgress:
+    def __init__(self, what: str, total: int | None, unit: str) -> None:
+        self._what, self._total, self._unit = what, total, f" {unit}" if unit else ""
+        self._every = max(1, total // 10) if total else 1000
+        self._state = _State()
+
+    def __call__(self, done: int, failed: int, cost: float | None = None) -> None:
+        state = self._state
+        before = state.done // self._every
+        state.add(done, failed, cost)
+        if state.done // self._every > before or state.done == self._total:
+            how_far = f"{state.done}/{self._total or '?'}{self._unit}"
+            print(f"{self._what} {how_far}, {state.words}", file=sys.stderr, flush=True)

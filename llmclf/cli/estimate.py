@@ -21,6 +21,7 @@ from llmclf.cli.common import (
     CodebookOption,
     JsonOption,
     OrderOption,
+    PricesOption,
     SettingOption,
     parse_order,
     parse_settings,
@@ -43,9 +44,7 @@ def estimate(
     speaker_column: SpeakerOption = "speaker",
     input_format: FormatOption = None,
     order: OrderOption = None,
-    prices: Annotated[
-        Path | None, typer.Option(help="TOML: [MODEL] input = 0.15, output = 0.6, for a million tokens.")
-    ] = None,
+    prices: PricesOption = None,
     requests_per_minute: Annotated[
         float | None, typer.Option(min=0.001, help="At which a server is asked, for the time.")
     ] = None,
@@ -60,9 +59,9 @@ def estimate(
     from dataclasses import asdict
 
     from llmclf.backends.registry import open_backend
+    from llmclf.budget import price_of, read_prices
     from llmclf.codebook import Codebook
     from llmclf.estimate import estimate as estimated
-    from llmclf.estimate import price_of, read_prices
     from llmclf.items import check_items, stream_items
     from llmclf.tables import json_text
 

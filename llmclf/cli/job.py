@@ -1,15 +1,15 @@
 """`llmclf job`: look into a job file, ask again what failed, and write its table again."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmclf.cli.common import JsonOption, console, progress
+from llmclf.cli.common import JsonOption, OutputFormatOption, console, progress
 
 if TYPE_CHECKING:
-    from llmclf.job import Plan
-    from llmclf.job_file import Progress
+    from llmclf.job_file import JobFile, Progress
 
 job = typer.Typer(
     help="Look into a job file, ask again what failed, and write its table again.",
@@ -29,27 +29,33 @@ def status(path: JobArgument, as_json: JsonOption = False) -> None:
 
     Example: llmclf job status labels.csv.job.sqlite
     """
-    from llmclf.job_file import JobFile
+    from llmclf.job_file import JobFile, open_records
     from llmclf.tables import json_text
 
-    file = JobFile(path)
-    try:
+    with open_records(path) as records:
+        file = JobFile(records)
         found = {number: file.progress(number) for number in file.plans}
         if as_json:
-            print(json_text([_to_dict(n, file.plans[n], one) for n, one in found.items()]))
+            print(json_text([_to_dict(file, n, one) for n, one in found.items()]))
             return
         terminal = console()
         for number, one in found.items():
             plan = file.plans[number]
             book = file.codebook(number)
-            terminal.print(f"plan {number}: {book.name}, by {plan.annotator} ({plan.uri})", markup=False)
+            by = f"{plan.annotator} ({plan.uri})" if plan.uri else plan.annotator
+            terminal.print(f"plan {number}: {book.name}, by {by}", markup=False)
             terminal.print(f"  {one.items} items, {_statuses(one)}", markup=False)
+            spent = file.spent(number)
+            if spent.prompt_tokens:
+                terminal.print(
+                    f"  {spent.prompt_tokens:,} tokens read, {spent.completion_tokens:,} written", markup=False
+                )
             if one.can_retry:
                 terminal.print(f"  {one.can_retry} may be answered another time: llmclf job retry {path}", markup=False)
+        if records.lost_in_all:
+            terminal.print(f"{records.lost_in_all} requests were sent and never answered: the process had been ended")
         if not found:
             terminal.print("nothing was asked yet")
-    finally:
-        file.close()
 
 
 @job.command()
@@ -60,11 +66,11 @@ def failures(path: JobArgument, plan: PlanOption = None, as_json: JsonOption = F
     """
     from rich.table import Table
 
-    from llmclf.job_file import JobFile
+    from llmclf.job_file import JobFile, open_records
     from llmclf.tables import json_text
 
-    file = JobFile(path)
-    try:
+    with open_records(path) as records:
+        file = JobFile(records)
         found = file.unlabelled(file.choose(plan))
         if as_json:
             for one in found:
@@ -77,8 +83,6 @@ def failures(path: JobArgument, plan: PlanOption = None, as_json: JsonOption = F
         for one in found:
             table.add_row(one.item, one.question, str(one.status), "yes" if one.can_retry else "no", one.detail)
         console().print(table if table.row_count else "all questions have a label", markup=False)
-    finally:
-        file.close()
 
 
 @job.command()
@@ -95,7 +99,7 @@ def retry(
     Example: llmclf job retry labels.csv.job.sqlite
     """
     from llmclf.backends.base import Failure
-    from llmclf.job_file import retry as ask_again
+    from llmclf.job import retry as ask_again
     from llmclf.tables import json_text
 
     asked = still = 0
@@ -103,7 +107,7 @@ def retry(
         for reply in ask_again(path, plan, also_final=also_final):
             asked += 1
             still += isinstance(reply, Failure)
-            step(still)
+            step(1, isinstance(reply, Failure))
     if as_json:
         print(json_text({"asked": asked, "failed": still}))
         return
@@ -115,37 +119,40 @@ def retry(
 @job.command()
 def export(
     path: JobArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A CSV, JSONL or Parquet file to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A CSV, JSONL or Parquet file to write; - is a pipe.")],
     plan: PlanOption = None,
+    output_format: OutputFormatOption = None,
 ) -> None:
     """Write the table of annotations again from the record; no model is asked.
 
     Example: llmclf job export labels.csv.job.sqlite --out labels.parquet
     """
     from llmclf.annotations import write_annotations
-    from llmclf.job_file import JobFile
+    from llmclf.job_file import JobFile, open_records
+    from llmclf.tables import STDIO
 
-    file = JobFile(path)
-    try:
+    with open_records(path) as records:
+        file = JobFile(records)
         number = file.choose(plan)
-        write_annotations(out, file.annotations(number), file.codebook(number).reasons)
-    finally:
-        file.close()
-    print(f"wrote {out}")
+        write_annotations(out, file.annotations(number), file.codebook(number).reasons, output_format)
+    if str(out) != STDIO:
+        print(f"wrote {out}")
 
 
-def _to_dict(number: int, plan: "Plan", found: "Progress") -> dict[str, Any]:
+def _to_dict(file: "JobFile", number: int, found: "Progress") -> dict[str, Any]:
+    plan = file.plans[number]
     return {
         "plan": number,
         "codebook": plan.codebook["name"],
         "backend": plan.uri,
         "annotator": plan.annotator,
         "order": plan.order,
-        "model": dict(plan.model),
+        "model": dict(plan.identity["model"]),
         "settings": dict(plan.settings),
         "items": found.items,
         "statuses": {str(status): count for status, count in found.statuses.items()},
         "can_retry": found.can_retry,
+        "tokens": asdict(file.spent(number)),
     }
 
 

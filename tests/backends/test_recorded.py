@@ -12,6 +12,7 @@ from llmclf.backends import recorded
 from llmclf.backends.base import Completion, Failure, Likelihoods, Message, Reply, Request, Scores, Structured
 from llmclf.backends.recorded import RecordedBackend, ScriptedBackend
 from llmclf.errors import BackendError
+from llmclf.records import Records
 from llmclf.status import Status
 from llmclf.store import Store
 
@@ -83,11 +84,8 @@ def widest_gap(backend: RecordedBackend, requests: Iterable[Request]) -> int:
 
 
 def committed(store: Store) -> int:
-    other = Store(store.path)
-    try:
+    with Records(store.path) as other:
         return len(list(other.records()))
-    finally:
-        other.close()
 
 
 def test_a_script_answers_one_request_after_the_other() -> None:
@@ -138,6 +136,7 @@ def test_the_next_run_asks_nothing(store: Store) -> None:
     requests = [ask(number, f"text {number}") for number in range(20)]
     want = replies(RecordedBackend(WindowBackend(), store), requests)
     backend = WindowBackend(seed=1)
+    store.close()
     front = RecordedBackend(backend, Store(store.path))
     assert replies(front, requests[::-1]) == want
     assert (backend.asked, front.asked, front.found) == ([], 0, 20)

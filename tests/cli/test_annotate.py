@@ -44,7 +44,7 @@ def test_progress_says_how_far_and_how_fast(cli: Cli, folder: Path) -> None:
     run = cli("annotate", "more.csv", "--codebook", "mood.toml", "--out", "out.csv")
     lines = [line for line in run.err.splitlines() if line.startswith("annotating")]
     assert len(lines) == 10
-    assert re.fullmatch(r"annotating 20/20, \d+\.\d/s", lines[-1])
+    assert re.fullmatch(r"annotating 20/20 items, \d+\.\d/s", lines[-1])
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same(cli: Cli, folder: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_second_run_asks_nothing_and_writes_the_same(cli: Cli, folder: Path) -
     first = (folder / "out.csv").read_bytes()
     run = cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--json")
     summary = json.loads(run.out)
-    assert (summary["asked"], summary["found"]) == (0, 2)
+    assert (summary["asked"], summary["found"], summary["kept"]) == (0, 0, 3)
     assert summary["statuses"] == {"ok": 2, "empty": 1}
     assert (folder / "out.csv").read_bytes() == first
 
@@ -181,7 +181,7 @@ def test_reasons_are_in_the_table_and_quotes_that_are_not_in_the_text_are_told_a
     assert (second.label, second.evidence, second.misquoted) == ("sad", ("My cat", "is dead"), ("is dead",))
     assert (empty.label, empty.rationale, empty.evidence) == (None, "", ())
     again = json.loads(cli(*arguments, "--json").out)
-    assert (again["asked"], again["found"]) == (0, 2)
+    assert (again["asked"], again["found"], again["kept"]) == (0, 0, 3)
     assert again["evidence"] == {"quotes": 4, "misquoted": 1}
 
 
