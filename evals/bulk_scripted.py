@@ -11,9 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evals.bulk_servers import LABELS, number_in
+from llmclf.annotations import write_annotations
 from llmclf.backends.base import Backend, Completion, Request, Structured
 from llmclf.backends.recorded import ScriptedBackend
 from llmclf.codebook import Codebook
+from llmclf.items import ItemTable
+from llmclf.job import Job
+from llmclf.job_file import known_items
 
 STEP = 1000
 """Requests from one line to the next."""
@@ -46,15 +50,15 @@ def script() -> Callable[[Request], Completion]:
 
 def annotate(table: Path, codebook: Path, job: Path, out: Path, backend: Backend) -> None:
     """Do as `llmclf annotate` does."""
-    import llmclf.job
-    from llmclf.annotations import write_annotations
-    from llmclf.items import ItemColumns, check_items, stream_items
-
-    llmclf.job.open_backend = lambda *_, **__: backend  # type: ignore[attr-defined]  # a job takes only a URI
-    check_items(table, ItemColumns())
-    work = llmclf.job.Job(job, Codebook.load(codebook), "scripted")
+    items = ItemTable(table)
+    count = known_items(job, items.source)
+    if count is None:
+        count = items.check()
+    work = Job(job, Codebook.load(codebook), backend)
     try:
-        write_annotations(out, work.annotate(stream_items(table, ItemColumns())))
+        for _ in work.run_table(items, count=count):
+            pass
+        write_annotations(out, work.annotations())
     finally:
         work.close()
 
