@@ -105,7 +105,7 @@ class _Killer:
         else:
             wanted, seen = self._random.randrange(1, self.most + 1), 0
             while process.poll() is None and seen < wanted:
-                time.sleep(0.005)
+                time.sleep(0.01)
                 now = server.requests() - before
                 if now and not seen:
                     self.start = time.monotonic() - began

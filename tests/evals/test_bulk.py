@@ -10,7 +10,7 @@ from rich.console import Console
 from evals import bulk
 from evals.bulk_annotate import Ended, Folder, wrong_rows
 from evals.bulk_bare import ask_all
-from evals.bulk_broken import Bench, broken
+from evals.bulk_broken import Bench, Unmeasured, broken
 from evals.bulk_faults import faults
 from evals.bulk_kills import kills
 from evals.bulk_rates import limited_checks, settled, slowest_rate
@@ -69,8 +69,8 @@ def test_a_case_that_goes_wrong_is_found(tmp_path: Path, monkeypatch: pytest.Mon
     def vague(bench: Bench) -> tuple[str, str]:
         return "", bench.fails(["sh", "-c", f"echo llmclf: {bench.folder.job} fails >&2; exit 2"], "full")
 
-    def impossible(bench: Bench) -> tuple[str, str]:
-        return "", bench.fails(["sh", "-c", "exit 97"], "full")
+    def impossible(_: Bench) -> tuple[str, str]:
+        raise Unmeasured("not here")
 
     monkeypatch.setattr("evals.bulk_broken.CASES", {"disk full": vague, "loud": loud, "impossible": impossible})
     finding = broken(tmp_path, 1)
