@@ -156,7 +156,7 @@ class _Asker:
         while True:
             while self._again:
                 yield self._again.popleft()
-            if len(self._order) >= _MOST_WAITING:
+            if len(self._order) >= max(_MOST_WAITING, self.backend.ahead):
                 return
             item = next(items, None)
             if item is None:

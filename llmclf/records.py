@@ -71,6 +71,12 @@ class Records:
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
 
+    def copy_to(self, path: Path) -> None:
+        """Write all that is on record to another file, as small as it can be."""
+        self._settle()
+        with self._translated():
+            self._reader.execute("VACUUM INTO ?", (str(path),))
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,14 +1,24 @@
+import signal
+import subprocess
+import sys
+from collections.abc import Container, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from llmclf.backends.base import Reading
+from llmclf.backends.base import Completion, Failure, Reading, Reply, Request, Structured, Usage
+from llmclf.backends.recorded import ScriptedBackend
+from llmclf.budget import Price
 from llmclf.codebook import Codebook
 from llmclf.decisions import whole
-from llmclf.errors import InputError, LlmclfError
-from llmclf.items import Item
+from llmclf.errors import InputError, LimitReached, LlmclfError
+from llmclf.items import Item, ItemColumns, ItemTable
 from llmclf.job import Job
+from llmclf.status import Status
 from llmclf.store import Store
+from llmclf.table_writing import write_rows
 
 BOOK = Codebook.from_labels(["sport", "business", "neither of the two"])
 ITEMS = [Item("a", text="The team won."), Item("b", text="Shares fell."), Item("c", text="It rained.")]
@@ -92,3 +102,162 @@ def test_best_only_is_recorded_as_partial_and_has_no_probability(tmp_path: Path)
     assert len(partials) == 3
     with pytest.raises(InputError, match="Ask again without --best-only"):
         whole(partials[0])  # type: ignore[arg-type]  # only scores have best_by
+
+
+# A table, with a backend that needs no model
+
+
+ONE = Codebook.from_labels(["sport", "business"])
+
+
+class Asked(ScriptedBackend):
+    """Says "sport", and keeps what it was asked; what is `slow` fails for the moment."""
+
+    def __init__(self, slow: Container[str] = ()) -> None:
+        super().__init__(self._say, forms=frozenset({Structured}))
+        self.texts: list[str] = []
+        self._slow = slow
+
+    def _say(self, request: Request) -> Reply:
+        text = request.messages[-1].parts[-1]
+        self.texts.append(text)
+        if text in self._slow:
+            return Failure(request.id, Status.TIMEOUT, "slow", retryable=True)
+        return Completion(request.id, '{"label": "sport"}', usage=Usage(100, 40, 10))
+
+
+def table(folder: Path, form: str, texts: Iterable[str]) -> ItemTable:
+    path = folder / f"in.{form}"
+    with write_rows(path, ("id", "text")) as write:
+        for number, text in enumerate(texts):
+            write({"id": f"i{number}", "text": text})
+    return ItemTable(path)
+
+
+def ask_table(path: Path, backend: Asked, items: ItemTable, **limits: Any) -> tuple[list[str], int]:
+    job = Job(path, ONE, backend, **limits)
+    try:
+        for _ in job.run_table(items, count=items.check()):
+            pass
+        return [f"{a.item} {a.status}" for a in job.annotations()], job.kept
+    finally:
+        job.close()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_table_is_gone_on_with_after_the_last_item_that_was_done(tmp_path: Path, form: str) -> None:
+    path, texts = tmp_path / "job.sqlite", [f"text {number}, é" for number in range(20)]
+    items = table(tmp_path, form, texts)
+    with pytest.raises(LimitReached, match="limit of 7 requests"):
+        ask_table(path, Asked(), items, max_requests=7)
+    again = Asked()
+    rows, kept = ask_table(path, again, items)
+    assert kept == 7
+    assert again.texts == texts[7:]
+    assert rows == [f"i{number} ok" for number in range(20)]
+    finished = Asked()
+    assert ask_table(path, finished, items) == (rows, 20)
+    assert finished.texts == []
+
+
+def test_a_table_that_has_changed_is_read_anew_and_what_is_on_record_is_not_asked(tmp_path: Path) -> None:
+    path = tmp_path / "job.sqlite"
+    ask_table(path, Asked(), table(tmp_path, "csv", ["a", "b", "c"]))
+    again = Asked()
+    rows, kept = ask_table(path, again, table(tmp_path, "csv", ["new", "b", "a"]))
+    assert (again.texts, kept) == (["new"], 0)
+    assert rows == ["i0 ok", "i1 ok", "i2 ok"]
+    assert ask_table(path, Asked(), table(tmp_path, "csv", ["b"]))[0] == ["i0 ok"]
+
+
+def test_conversations_of_several_rows_are_gone_on_with_at_the_next_one(tmp_path: Path) -> None:
+    path, rows = (
+        tmp_path / "talk.csv",
+        [(f"c{number // 3}", "AB"[number % 2], f"turn {number}") for number in range(30)],
+    )
+    with write_rows(path, ("talk", "who", "text")) as write:
+        for talk, who, text in rows:
+            write({"talk": talk, "who": who, "text": text})
+    items = ItemTable(path, ItemColumns(conversation="talk", speaker="who"))
+    with pytest.raises(LimitReached):
+        ask_table(tmp_path / "job.sqlite", Asked(), items, max_requests=4)
+    again = Asked()
+    done, kept = ask_table(tmp_path / "job.sqlite", again, items)
+    assert kept == 4
+    assert [text.split()[2] for text in again.texts] == [str(first) for first in range(12, 30, 3)]
+    assert done == [f"c{number} ok" for number in range(10)]
+
+
+def test_what_failed_for_the_moment_is_asked_again_when_a_job_goes_on(tmp_path: Path) -> None:
+    path, items = tmp_path / "job.sqlite", table(tmp_path, "csv", ["a", "b", "c", "d"])
+    assert ask_table(path, Asked(slow={"b"}), items)[0] == ["i0 ok", "i1 timeout", "i2 ok", "i3 ok"]
+    again = Asked()
+    assert ask_table(path, again, items)[0] == ["i0 ok", "i1 ok", "i2 ok", "i3 ok"]
+    assert again.texts == ["b"]
+
+
+PRICE = Price(input=1000, cached_input=500, output=10_000)  # a request above costs .06 + .02 + .1 = .18
+
+
+def test_a_limit_of_the_cost_is_not_passed_and_counts_what_was_spent_before(tmp_path: Path) -> None:
+    path, items = tmp_path / "job.sqlite", table(tmp_path, "csv", [f"text {number}" for number in range(20)])
+    limits: dict[str, Any] = {"max_cost": 2.0, "price": lambda _: PRICE}
+    backend = Asked()
+    backend.identity = replace(backend.identity, settings={"max_tokens": 20})
+    with pytest.raises(LimitReached, match=r"stopped at a cost of .*a higher --max-cost goes on"):
+        ask_table(path, backend, items, **limits)
+    spent = 0.18 * len(backend.texts)
+    assert 1.0 < spent <= 2.0
+    asked = len(backend.texts)
+    with pytest.raises(LimitReached):
+        ask_table(path, backend, items, **limits)
+    assert len(backend.texts) == asked
+    job = Job(path, ONE, backend, price=lambda _: PRICE)
+    assert job.cost == pytest.approx(spent)
+    job.close()
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"), [({"max_cost": 1.0}, "--prices"), ({"max_cost": 1.0, "price": lambda _: PRICE}, "max_tokens=N")]
+)
+def test_a_limit_of_the_cost_needs_prices_and_an_end_of_each_reply(
+    tmp_path: Path, limits: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        Job(tmp_path / "job.sqlite", ONE, Asked(), **limits)
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {root!r})
+from tests.test_job import ONE, Asked, ItemTable, Job
+class Dying(Asked):
+    def answer(self, requests):
+        waiting = []
+        for request in requests:  # eight under way, answered in the order of the alphabet
+            waiting.append(request)
+            if len(waiting) == 8:
+                yield self._say(waiting.pop())
+            if len(self.texts) == {answered}:
+                os.kill(os.getpid(), signal.SIGKILL)
+job = Job({path!r}, ONE, Dying())
+for _ in job.run_table(ItemTable({table!r})):
+    pass
+"""
+
+
+def test_a_killed_job_says_how_many_were_under_way_and_asks_no_more_than_those_again(tmp_path: Path) -> None:
+    texts = [f"text {number:02}" for number in range(40)]
+    items, path = table(tmp_path, "csv", texts), tmp_path / "job.sqlite"
+    code = KILLED.format(root=str(Path(__file__).parents[1]), path=str(path), table=str(items.path), answered=20)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    backend = Asked()
+    job = Job(path, ONE, backend)
+    for _ in job.run_table(items):
+        pass
+    lost, rows = job.lost, [f"{a.item} {a.status}" for a in job.annotations()]
+    job.close()
+    assert 7 <= lost <= 27
+    assert rows == [f"i{number} ok" for number in range(40)]
+    assert len(backend.texts) == len(set(backend.texts))
+    assert 40 - len(backend.texts) == 27 - lost  # each that was sent is answered on record, or counted as lost

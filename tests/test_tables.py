@@ -2,6 +2,8 @@ import csv
 import io
 import json
 import os
+import resource
+import signal
 import stat
 import sys
 import tempfile
@@ -20,7 +22,7 @@ from pyarrow import parquet
 
 from llmclf.errors import MissingPackage, TableError
 from llmclf.table_writing import write_rows
-from llmclf.tables import FORMATS, is_stream, json_text, read_rows, require_columns, table_format
+from llmclf.tables import FORMATS, is_stream, json_text, read_placed_rows, read_rows, require_columns, table_format
 
 NOBODY = 65534
 
@@ -369,3 +371,46 @@ def test_without_pyarrow_the_error_names_the_command(tmp_path: Path, monkeypatch
     with pytest.raises(MissingPackage, match="need pyarrow"):
         write_rows(tmp_path / "out.parquet", ("a",)).__enter__()
     assert listing(tmp_path) == ["t.parquet"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=5), min_size=1, max_size=8), st.booleans())
+def test_reading_from_a_place_gives_the_rest(
+    tmp_path_factory: pytest.TempPathFactory, cells: list[str], with_mark: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("places")
+    for form in FORMATS:
+        path = folder / f"t.{form}"
+        with write_rows(path, ("n", "a")) as write:
+            for number, cell in enumerate(cells):
+                write({"n": number, "a": cell})
+        if with_mark and form != "parquet":
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        placed = list(read_placed_rows(path))
+        assert [row for _, row in placed] == list(read_rows(path))
+        for number, (place, _) in enumerate(placed):
+            assert list(read_placed_rows(path, start=place)) == placed[number:]
+
+
+def test_a_row_group_is_begun_in_its_middle(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"a": list(range(10))}), path, row_group_size=4)
+    for start in range(10):
+        assert [row["a"] for _, row in read_placed_rows(path, start=start)] == list(range(start, 10))
+
+
+def test_a_disk_without_room_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with (  # noqa: PT012 - it may come with any of them
+            pytest.raises(TableError, match=r"cannot write .*t\.csv: File too large"),
+            write_rows(tmp_path / "t.csv", ("a",)) as write,
+        ):
+            for _ in range(10_000):
+                write({"a": "some words"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []

@@ -184,6 +184,10 @@ class Backend(Protocol):
     def forms(self) -> frozenset[type[Likelihoods] | type[Structured]]:
         """The answer forms that it can give."""
 
+    @property
+    def ahead(self) -> int:
+        """How many requests it may take before it gives a reply."""
+
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Give one reply for every request, in any order, matched by id.
 

@@ -1,13 +1,15 @@
 """What goes wrong between a chat server and its client, in this package's words."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from llmclf.backends.base import Completion, Failure
+from llmclf.backends.keys import LEAST_PART, cover_key
 from llmclf.errors import ServerRefused
 from llmclf.status import Status
 
@@ -63,14 +65,14 @@ class ChatErrors:
             case openai.APIStatusError():
                 found = self._refused(error, has_answered) or self._failed(error, has_answered)
             case openai.APIConnectionError() if type(error.__cause__).__name__ in UNREACHABLE:
-                detail = self._line(error.__cause__) or type(error.__cause__).__name__
+                detail = self.one_line(error.__cause__) or type(error.__cause__).__name__
                 found = AttemptError(Status.FAILED, detail, unreachable=True)
             case TimeoutError() | openai.APITimeoutError():
                 found = AttemptError(Status.TIMEOUT, f"no answer within {self.timeout:g} s")
             case openai.APIConnectionError():
-                found = AttemptError(Status.FAILED, f"the connection broke: {self._line(error.__cause__)}")
+                found = AttemptError(Status.FAILED, f"the connection broke: {self.one_line(error.__cause__)}")
             case ValidationError():
-                what = self._line(error.errors()[0]["input"])
+                what = self.one_line(error.errors()[0]["input"])
                 found = AttemptError(Status.FAILED, f"not a chat completion: {what}")
             case UnicodeEncodeError():
                 found = AttemptError(Status.BAD_ENCODING, f"cannot be sent: {error.reason}", retryable=False)
@@ -87,7 +89,7 @@ class ChatErrors:
         elif codes & UNSUPPORTED:
             hint = "As None, temperature and max_tokens are left to the server"
         elif error.status_code < 400:
-            to = self._line(error.response.headers.get("location"))
+            to = self.one_line(error.response.headers.get("location"))
             hint = f"It redirects to {to}: give that address, if you trust it"
         # To one who was served before, it forbids this one text: some moderate, some have a firewall.
         elif error.status_code == 403 and not has_answered:
@@ -110,12 +112,19 @@ class ChatErrors:
 
     def _said(self, error: "openai.APIStatusError") -> str:
         said = error.body.get("message", error.body) if isinstance(error.body, dict) else error.body
-        return f"HTTP {error.status_code}: {self._line(said)}".rstrip(": ")
+        return f"HTTP {error.status_code}: {self.one_line(said)}".rstrip(": ")
 
-    def _line(self, text: object) -> str:
-        """One short line, without the key, which some servers repeat."""
+    def one_line(self, text: object) -> str:
+        """Give one short line, without the key, which some servers repeat."""
         line = " ".join(str(text).split())
-        return (line.replace(self.key, "***") if self.key else line)[:200]
+        return cover_key(line, self.key, min(LEAST_PART, len(self.key or "")))[:200]
+
+    def without_key(self, reply: Completion | Failure) -> Completion | Failure:
+        """Give a reply without the key; one as short as `none` or `ollama` is no secret, and may be a word in it."""
+        text, model, fingerprint = (
+            cover_key(said, self.key) for said in (reply.text, reply.served_model, reply.fingerprint)
+        )
+        return replace(reply, text=text, served_model=model, fingerprint=fingerprint)
 
 
 def asked_pause(retry_after: str) -> float | None:

