@@ -22,6 +22,7 @@ LONGEST_PAUSE = 120.0  # seconds; where a server asks for more, the request fail
 BACKOFF = wait_exponential(multiplier=2, max=60)  # 2, 4, 8 ... seconds: six attempts outlast a limit per minute
 SHORT_BACKOFF = wait_exponential(multiplier=0.5, max=8)  # the pace, too, is slowed down
 SCATTER = wait_random(0, 2)  # those who failed together shall not come back together
+BREATH = 1.0  # seconds before a request that nobody took is sent again
 
 Answer = TypeVar("Answer")
 
@@ -128,6 +129,7 @@ class Service:
             finally:
                 self._in_flight -= 1
                 flight.is_waiting = True
+            await self._sleep(BREATH)
 
     async def _turn(self, tokens: int) -> Sent:
         """Wait until the request may be sent, one after the other."""
@@ -146,14 +148,14 @@ class Service:
         pause = fault.pause if (fault.pause or 0) <= LONGEST_PAUSE else None
         if fault.is_too_fast:
             self._pace.refused(pause)
-        if fault.status is Status.TIMEOUT:
-            self._window.timed_out()
         if fault.retryable and not (fault.is_too_fast and pause == fault.pause):
             self._last_fault = fault.detail
             if self._breaker.failed(flight, unreachable=fault.unreachable):
                 return False
         elif fault.status is not Status.BAD_ENCODING and not fault.retryable:
             self._breaker.answered()
+        if fault.status is Status.TIMEOUT:
+            self._window.timed_out()
         flight.seconds += self._clock() - sent.at
         return True
 
