@@ -4,7 +4,7 @@ import logging
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,11 +35,12 @@ from llmclf.cli.common import (
     parse_settings,
     progress,
 )
-from llmclf.errors import InputError
+from llmclf.errors import InputError, unknown
 from llmclf.status import Status
 
 if TYPE_CHECKING:
     from llmclf.annotations import Annotation
+    from llmclf.cluster import RayJob
     from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns
     from llmclf.job import Job
@@ -82,6 +83,14 @@ def annotate(
     ] = None,
     prices: PricesOption = None,
     local_only: LocalOnlyOption = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ray",
+            help="Share the work among actors on a Ray cluster: --setting actors=2, cpus, gpus, micro_batch; OUT is a "
+            "folder of Parquet files.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a codebook's questions about every row, and write one row an item and question.
@@ -107,6 +116,7 @@ def annotate(
         max_cost=max_cost,
         prices=prices,
         local_only=local_only,
+        engine=engine,
         as_json=as_json,
     )
 
@@ -128,24 +138,24 @@ def run_annotation(
     max_cost: float | None = None,
     prices: Path | None = None,
     local_only: bool = False,
+    engine: str | None = None,
     as_json: bool = False,
 ) -> None:
     """Annotate a table, with progress on standard error and a summary at the end."""
-    from llmclf.annotations import write_annotations
     from llmclf.backends.base import Reading
     from llmclf.budget import price_of, read_prices
+    from llmclf.cluster import RayJob
     from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns, ItemTable
     from llmclf.job import Job
     from llmclf.job_file import known_items
     from llmclf.prompts import Prompt
-    from llmclf.table_writing import check_writable
     from llmclf.tables import STDIO
 
     book = Codebook.load(codebook)
     Prompt(book).check()
     price_table = read_prices(prices) if prices else None
-    check_writable(out, output_format)
+    _check_writable(out, output_format, engine)
     if str(out) == STDIO and not job:
         raise InputError("--out - has no name for the record of replies", "Give --job FILE")
     if out.exists() and out.samefile(table):
@@ -155,17 +165,24 @@ def run_annotation(
     count = known_items(record, items.source)
     if count is None:  # of one that was read to its end, nothing more need be checked
         count = items.check()
-    work = Job(
-        record,
-        book,
-        backend,
-        settings,
-        order,
-        max_requests=max_requests,
-        max_cost=max_cost,
-        price=None if price_table is None else lambda model: price_of(model, price_table),
-        local_only=local_only,
-    )
+    price = None if price_table is None else lambda model: price_of(model, price_table)
+    work: Job | RayJob
+    if not engine:
+        work = Job(
+            record,
+            book,
+            backend,
+            settings,
+            order,
+            max_requests=max_requests,
+            max_cost=max_cost,
+            price=price,
+            local_only=local_only,
+        )
+    elif max_requests is None and max_cost is None:
+        work = RayJob(record, book, backend, settings or {}, order, price=price, local_only=local_only)
+    else:
+        raise InputError("--max-requests and --max-cost hold within one process", "Leave them out with --engine ray")
     summary = _Summary(book)
     try:
         if work.lost:
@@ -173,7 +190,7 @@ def run_annotation(
         with progress("annotating", count, "items") as step:
             for done, failed in work.run_table(items, best_only=Reading() if best_only else None, count=count):
                 step(done, failed, work.cost)
-        write_annotations(out, summary.watch(work.annotations()), book.reasons, output_format)
+        _write(out, summary.watch(work.annotations()), book.reasons, output_format, engine)
     except KeyboardInterrupt:
         under_way = f", {work.under_way} that were sent are not" if work.under_way else ""
         kept = f"{work.asked} new replies are kept in {record}{under_way}"
@@ -186,7 +203,35 @@ def run_annotation(
         raise typer.Exit(SOME_UNLABELLED)
 
 
-def _report(summary: "_Summary", work: "Job", out: Path, record: Path, *, as_json: bool) -> None:
+def _check_writable(out: Path, output_format: str | None, engine: str | None) -> None:
+    from llmclf.table_writing import check_folder, check_writable
+
+    if engine is None:
+        check_writable(out, output_format)
+    elif engine != "ray":
+        raise InputError(unknown("engine", engine, ["ray"]))
+    elif output_format:
+        raise InputError("--engine ray writes Parquet", "Leave out --out-format; llmclf job export writes the others")
+    else:
+        check_folder(out)
+
+
+def _write(
+    out: Path,
+    annotations: Iterable["Annotation"],
+    reasons: Sequence[str],
+    output_format: str | None,
+    engine: str | None,
+) -> None:
+    from llmclf.annotations import write_annotations, write_parts
+
+    if engine:
+        write_parts(out, annotations, reasons)
+    else:
+        write_annotations(out, annotations, reasons, output_format)
+
+
+def _report(summary: "_Summary", work: "Job | RayJob", out: Path, record: Path, *, as_json: bool) -> None:
     from llmclf.tables import STDIO, json_text
 
     is_piped = str(out) == STDIO
