@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
@@ -27,6 +28,7 @@ log = logging.getLogger("llmclf")
 
 _OBJECT_STORE = 100 * 2**20
 """Bytes, on this machine alone: what passes through it is a few hundred a micro-batch."""
+_CONNECT_SECONDS = 5.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -257,15 +259,14 @@ def _connect(undo: ExitStack, pool: Pool) -> Any:  # noqa: ANN401 - the package 
     if ray.is_initialized():
         return ray
     address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_reachable(address)
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address is None:
+    if not address:
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-    try:
-        ray.init(**options)
-    except ConnectionError:
-        raise BackendError(f"no Ray cluster answers at {address}", "Correct RAY_ADDRESS, or unset it") from None
+    ray.init(**options)
     undo.callback(ray.shutdown)
-    if address is None:
+    if not address:
         there = ray.cluster_resources()
         for name, wanted in ("CPU", pool.actors * pool.cpus), ("GPU", pool.actors * pool.gpus):
             if wanted > there.get(name, 0):
@@ -275,3 +276,13 @@ def _connect(undo: ExitStack, pool: Pool) -> Any:  # noqa: ANN401 - the package 
                     f"Give a smaller --setting {name.lower()}s, or fewer actors",
                 )
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Look for a listener: Ray itself would try for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+        except OSError:
+            raise BackendError(f"no Ray cluster answers at {address}", "Correct RAY_ADDRESS, or unset it") from None

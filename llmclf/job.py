@@ -1,7 +1,7 @@
 """A job: a codebook asked of a backend, on one record. What is settled when it begins is kept to when it goes on."""
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -9,9 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import llmclf
 from llmclf.annotations import Annotation
-from llmclf.asking import choose_order
+from llmclf.asking import Questions, choose_order
 from llmclf.backends.base import Backend, Failure, Json, Reading, Reply
 from llmclf.backends.recorded import RecordedBackend
 from llmclf.backends.registry import open_backend
@@ -20,11 +19,13 @@ from llmclf.classifier import Answered, ask
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
-from llmclf.job_file import JobFile, Plan, open_records
+from llmclf.job_file import JobFile, Plan, open_records, redactions_of
 from llmclf.prompts import Order, Prompt
 from llmclf.record_json import canonical_json, digest
 from llmclf.records import ItemRow
+from llmclf.redaction import Redactor
 from llmclf.store import Store
+from llmclf.without_texts import WithoutTexts, is_without_text, keyed_hash
 
 
 class Step(NamedTuple):
@@ -48,6 +49,9 @@ class Job:
         max_cost: what all replies on record of this model may cost, those under way included.
         price: gives the model's price by its name in tables.
         local_only: refuse a backend to which texts would leave this machine.
+        phone_regions: where personal data is redacted before it is asked about: the countries whose phone numbers are
+            found without a country code. What is redacted is kept in a file of its own beside this one.
+        text_key: where texts are not to be kept: the key of the hashes in their place; see `text_key`.
 
     Raises:
         InputError: a setting or the order differs from those that the job was begun with, or the model does.
@@ -68,6 +72,8 @@ class Job:
         max_cost: float | None = None,
         price: Callable[[str], Price] | None = None,
         local_only: bool = False,
+        phone_regions: Sequence[str] | None = None,
+        text_key: bytes | None = None,
     ) -> None:
         self._path = Path(path)
         self._codebook = codebook
@@ -83,12 +89,19 @@ class Job:
             self._number, content = store.plans().get(key, (0, None)) if store else (0, None)
             self.plan = Plan(**content) if content else None
             self._order = self._settle("order", order, self.plan and self.plan.order)
+            self._text_key = text_key
+            self._regions = phone_regions and list(phone_regions)
+            if self.plan:
+                self._check_privacy(self.plan)
             if isinstance(backend, str):
                 backend = open_backend(backend, local_only=local_only, **self._settings(settings or {}))
                 undo.callback(backend.close)
             self._check_identity(backend)
             store = store or Store(path)
             undo.callback(store.close)
+            self._redactor = Redactor.open(redactions_of(path), self._regions) if self._regions else None
+            if self._redactor:
+                undo.callback(self._redactor.close)
             max_tokens = backend.identity.settings.get("max_tokens")
             budget = Budget(
                 max_requests,
@@ -114,7 +127,7 @@ class Job:
 
     def annotations(self) -> Iterator[Annotation]:
         """Give the answers that are on record, in the order of the items; see `JobFile.annotations`."""
-        return JobFile(self._store, {self._number: self._codebook}).annotations(self._number)
+        return JobFile(self._store, {self._number: self._codebook}).annotations(self._number, self._redactor)
 
     def run(self, items: Iterable[Item], *, best_only: Reading | None = None) -> Iterator[Step]:
         """Ask about every item what is not on record, and tell of each as it is done."""
@@ -140,19 +153,27 @@ class Job:
         if table and table.source:
             source = {"table": table.source, "best_only": repr(best_only)}
         position = 0
+        failed = self._store.retryable(self._backend.identity)
         if table:
-            last = self._store.last_row(self._number) if self._is_begun(source) else None
+            # Without texts, what has failed cannot be asked again from the record.
+            can_go_on = self._is_begun(source) and not (failed and self._text_key)
+            last = self._store.last_row(self._number) if can_go_on else None
             items = table.items(last[1] if last else 0)
             if last:
                 position = last[0] + 1
                 next(items)
         assert items is not None
+        if self._redactor:
+            items = map(self._redactor.item, items)
         self._order, items = (self._order, items) if self._order else choose_order(items, self._codebook, self._backend)
         self._begin()
+        if self._text_key:
+            questions = Questions(self._codebook, self._backend, self._order, best_only)
+            self._backend.keeping = WithoutTexts(self._codebook, questions, self._text_key)
         if position:
             self.kept = position
             yield Step(position)
-            for _ in self.ask_again(self._store.retryable(self._backend.identity)):
+            for _ in self.ask_again(failed):
                 pass
         else:
             self._store.begin_rows(self._number, source, count)
@@ -177,6 +198,8 @@ class Job:
                 self._backend.resolved,
                 self._backend.measured,
                 versions(),
+                keyed_hash("", self._text_key) if self._text_key else "",
+                self._regions,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
 
@@ -191,7 +214,8 @@ class Job:
 
     def _row(self, answers: list[Answered]) -> ItemRow:
         item = answers[0].item
-        keeps_words = "evidence" in self._codebook.reasons and not item.problem  # quotes are looked for in them
+        reasons = self._codebook.reasons
+        keeps_words = ("evidence" in reasons or (reasons and self._redactor)) and not (self._text_key or item.problem)
         numbers = tuple(tuple(self._numbers.pop(request.id) for request in one.requests) for one in answers)
         return ItemRow(item.id, str(item.problem or ""), item.words if keeps_words else None, numbers, item.place)
 
@@ -199,8 +223,11 @@ class Job:
         """Ask again what is recorded as failed, by the numbers of the replies."""
         requests = []
         for place, number in enumerate(numbers):
+            request = self._store.record(number).request
+            if is_without_text(request):
+                raise InputError("the record keeps no texts to ask about again", "Run the same annotate again")
             self._store.reopen(number)
-            requests.append(replace(self._store.record(number).request, id=-1 - place))
+            requests.append(replace(request, id=-1 - place))
         return self._backend.answer(requests)
 
     @property
@@ -246,6 +273,21 @@ class Job:
         for name, value in begun["model"].items():
             self._settle(f"model's {name}", backend.identity.model.get(name), value)
 
+    def _check_privacy(self, plan: Plan) -> None:
+        given = keyed_hash("", self._text_key) if self._text_key else ""
+        if plan.text_key != given:
+            differs = "under another key" if plan.text_key and given else "with" if given else "without"
+            raise InputError(
+                f"the job {self._path} was begun {differs}{'' if plan.text_key and given else ' texts'}",
+                "Give --no-texts and the same key as then, or another --job",
+            )
+        if plan.phone_regions != self._regions:
+            raise InputError(
+                f"the job {self._path} was begun {'without' if plan.phone_regions is None else 'with'} redaction, "
+                "or with other --phone-regions",
+                "Keep to it, or give another --job",
+            )
+
     def _settle(self, what: str, given: Any, begun: Any) -> Any:  # noqa: ANN401 - any setting
         """Give what the job was begun with, or else what is given."""
         if None not in (given, begun) and given != begun:
@@ -258,8 +300,8 @@ class Job:
 
 def versions() -> dict[str, str]:
     """Give the versions of llmclf, of Python and of the packages that ask a model, as far as they are installed."""
-    found = {"llmclf": llmclf.__version__, "python": platform.python_version()}
-    for package in ("openai", "llama_cpp_python", "jinja2", "pydantic"):
+    found = {"python": platform.python_version()}
+    for package in ("llmclf", "openai", "llama_cpp_python", "jinja2", "pydantic"):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
@@ -281,7 +323,9 @@ def retry(path: str | Path, number: int | None = None, *, also_final: bool = Fal
         return
     if not plan.uri:
         raise InputError(f"{plan.annotator} was opened in Python", "Run the same job there again")
-    job = Job(path, codebook, plan.uri)
+    if plan.text_key:
+        raise InputError("the record keeps no texts to ask about again", "Run the same annotate again")
+    job = Job(path, codebook, plan.uri, phone_regions=plan.phone_regions)
     try:
         yield from job.ask_again(failed)
     finally:

@@ -15,6 +15,7 @@ from llmclf.codebook import Codebook, Question
 from llmclf.errors import StoreError, unknown
 from llmclf.prompts import Order
 from llmclf.records import ItemRow, Records
+from llmclf.redaction import Redactor
 from llmclf.status import Status
 
 JOB_IN_BUNDLE = "job.sqlite"
@@ -41,6 +42,10 @@ class Plan:
     """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of llmclf, Python and the packages that ask the model."""
+    text_key: str = ""
+    """What tells the key of the texts' hashes from another, where no texts are kept."""
+    phone_regions: Sequence[str] | None = None
+    """Where personal data is redacted: the countries whose phone numbers are found without a country code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +111,19 @@ class JobFile:
             self._codebooks[number] = Codebook.model_validate(self.plans[number].codebook)
         return self._codebooks[number]
 
-    def annotations(self, number: int) -> Iterator[Annotation]:
-        """Give the answers that were recorded, in the order of the input; asks nothing."""
+    def annotations(self, number: int, redactor: Redactor | None = None) -> Iterator[Annotation]:
+        """Give the answers that were recorded, in the order of the input; asks nothing.
+
+        Args:
+            number: of the plan.
+            redactor: puts back what was redacted.
+
+        """
         annotator = self.plans[number].annotator
         for row, question, replies in self._answers(number):
             said = Status(row.problem) if row.problem else list(replies.values())
-            yield annotation(row.item, question, said, annotator, row.words or "")
+            found = annotation(row.item, question, said, annotator, row.words or "")
+            yield redactor.annotation(found, row.words) if redactor else found
 
     def unlabelled(self, number: int) -> Iterator[Unlabelled]:
         """Give the questions that have no label, in the order of the input."""
@@ -152,6 +164,18 @@ class JobFile:
         for row, replies in self._records.rows(number):
             for question, asked in zip(questions, row.replies, strict=True):
                 yield row, question, {reply: replies[reply] for reply in asked}
+
+
+def open_redactor(path: str | Path, plan: Plan) -> Redactor | None:
+    """Open the file beside a job's that keeps what was redacted; None where nothing was."""
+    if plan.phone_regions is None:
+        return None
+    return Redactor.open(redactions_of(path), plan.phone_regions)
+
+
+def redactions_of(path: str | Path) -> Path:
+    """Give where a job keeps what it has redacted."""
+    return Path(f"{path}.redactions")
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def test_predict_is_a_function_of_one_row(real: ZeroShotClassifier) -> None:
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
-def test_frames_go_through_the_plain_api_too(make: Any) -> None:
+def test_frames_go_through_the_plain_api_too(make: Any, tmp_path: Path) -> None:
     backend = ScriptedBackend(script)
     frame = make({"id": ["a", "b"], "text": ["good", None]})
     table = llmclf.annotate_frame(frame, Codebook.from_labels(["good", "bad"]), backend)
@@ -155,6 +155,10 @@ def test_frames_go_through_the_plain_api_too(make: Any) -> None:
     assert list(table.columns)[-3:] == ["status", "evidence", "misquoted"]
     assert [None if cell is None else list(cell) for cell in table["evidence"]] == [["so", "good"], None]
     assert list(next(iter(table["misquoted"]))) == ["so"]
+    job = tmp_path / "job.sqlite"
+    for answering in (written, ScriptedBackend(lambda _: pytest.fail("asked"))):  # the second time nothing is asked
+        recorded = llmclf.annotate_frame(frame, book, answering, job=job)
+        assert recorded.to_dict() == table.to_dict() if make is pd.DataFrame else recorded.equals(table)
     with pytest.raises(llmclf.LlmclfError, match="same id"):
         llmclf.annotate_frame(make({"id": ["a", "a"], "text": ["x", "y"]}), Codebook.from_labels(["a", "b"]), backend)
     with pytest.raises(InputError, match="no data frame"):

@@ -12,16 +12,16 @@ import llmclf
 ROOT = Path(llmclf.__file__).parent
 FLOORS = [
     {"errors", "levels", "status"},
-    {"tables", "hold"},
+    {"tables", "hold", "bank_numbers", "phone_numbers"},
     {"table_writing"},
-    {"codebook", "items", "annotations", "backends.base"},
+    {"codebook", "items", "annotations", "backends.base", "personal_data"},
     {"record_json", "store_schema", "budget", "verbatim"},
     {"records"},
-    {"prompts", "schemas", "store", "agreement"},
+    {"prompts", "schemas", "store", "redaction", "agreement"},
     {"backends"},
     {"decisions"},
     {"asking"},
-    {"classifier"},
+    {"classifier", "without_texts"},
     {"job_file"},
     {"job", "bundle"},
     {"frames", "micro_batches"},
@@ -30,7 +30,7 @@ FLOORS = [
     {"audit"},
     {"cli", "", "__main__"},
 ]
-LATE = {"openai", "llama_cpp", "pyarrow", "pandas", "polars", "sklearn", "ray"}
+LATE = {"openai", "llama_cpp", "pyarrow", "pandas", "polars", "sklearn", "phonenumbers", "pydantic_extra_types", "ray"}
 EXEMPT = {("estimator", "sklearn")}  # its classes are scikit-learn's; itself it is imported late
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix("."): path

@@ -1,13 +1,15 @@
 """What goes wrong between a chat server and its client, in this package's words."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from llmclf.backends.base import Completion, Failure
+from llmclf.backends.keys import LEAST_PART, cover_key
 from llmclf.errors import ServerRefused
 from llmclf.status import Status
 
@@ -115,7 +117,14 @@ class ChatErrors:
     def one_line(self, text: object) -> str:
         """Give one short line, without the key, which some servers repeat."""
         line = " ".join(str(text).split())
-        return (line.replace(self.key, "***") if self.key else line)[:200]
+        return cover_key(line, self.key, min(LEAST_PART, len(self.key or "")))[:200]
+
+    def without_key(self, reply: Completion | Failure) -> Completion | Failure:
+        """Give a reply without the key; one as short as `none` or `ollama` is no secret, and may be a word in it."""
+        text, model, fingerprint = (
+            cover_key(said, self.key) for said in (reply.text, reply.served_model, reply.fingerprint)
+        )
+        return replace(reply, text=text, served_model=model, fingerprint=fingerprint)
 
 
 def asked_pause(retry_after: str) -> float | None:

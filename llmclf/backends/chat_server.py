@@ -48,8 +48,8 @@ class ChatServer:
             raise InputError("the key is empty or holds characters that no key has", f"Look at {self._key_variable}")
         self.address = (base_url or OPENAI_ADDRESS).rstrip("/")
         url = urlsplit(self.address)
-        # The address is shown and stored.
-        if "@" in url.netloc or url.query:
+        # The address is shown and stored. A password that holds a slash is none to the parser.
+        if "@" in self.address or url.query:
             raise InputError(
                 "an address with a password or a query is not kept", f"Put a key into {self._key_variable}"
             )

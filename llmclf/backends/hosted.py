@@ -174,7 +174,7 @@ class HostedBackend:
                 raise ServerUnreachable(what, "Start the server, or correct the address") from None
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
-        return answer.reply(request.id, time.monotonic() - started)
+        return self._errors.without_key(answer.reply(request.id, time.monotonic() - started))
 
     async def _attempt(self, request: Request) -> ChatAnswer:
         body = self._server.body(request)

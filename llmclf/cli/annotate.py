@@ -30,12 +30,15 @@ from llmclf.cli.common import (
     OrderOption,
     OutputFormatOption,
     PricesOption,
+    RedactOption,
     SettingOption,
     parse_order,
+    parse_regions,
     parse_settings,
     progress,
 )
-from llmclf.errors import InputError, unknown
+from llmclf.cli.engine import EngineOption, check_out, write_table
+from llmclf.errors import InputError
 from llmclf.status import Status
 
 if TYPE_CHECKING:
@@ -83,14 +86,15 @@ def annotate(
     ] = None,
     prices: PricesOption = None,
     local_only: LocalOnlyOption = False,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ray",
-            help="Share the work among actors on a Ray cluster: --setting actors=2, cpus, gpus, micro_batch; OUT is a "
-            "folder of Parquet files.",
-        ),
-    ] = None,
+    engine: EngineOption = None,
+    redact: RedactOption = False,
+    phone_regions: Annotated[
+        str, typer.Option(metavar="US,DE,...", help="With --redact: whose phone numbers are found without +country.")
+    ] = "",
+    no_texts: Annotated[
+        bool,
+        typer.Option("--no-texts", help="Record hashes in place of texts, under the key in LLMCLF_TEXT_KEY."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a codebook's questions about every row, and write one row an item and question.
@@ -117,6 +121,8 @@ def annotate(
         prices=prices,
         local_only=local_only,
         engine=engine,
+        phone_regions=parse_regions(phone_regions) if redact else None,
+        no_texts=no_texts,
         as_json=as_json,
     )
 
@@ -139,6 +145,8 @@ def run_annotation(
     prices: Path | None = None,
     local_only: bool = False,
     engine: str | None = None,
+    phone_regions: Sequence[str] | None = None,
+    no_texts: bool = False,
     as_json: bool = False,
 ) -> None:
     """Annotate a table, with progress on standard error and a summary at the end."""
@@ -151,11 +159,13 @@ def run_annotation(
     from llmclf.job_file import known_items
     from llmclf.prompts import Prompt
     from llmclf.tables import STDIO
+    from llmclf.without_texts import text_key
 
     book = Codebook.load(codebook)
     Prompt(book).check()
     price_table = read_prices(prices) if prices else None
-    _check_writable(out, output_format, engine)
+    in_process = {"--max-requests": max_requests, "--max-cost": max_cost, "--redact": phone_regions}
+    check_out(out, output_format, engine, in_process | {"--no-texts": no_texts or None})
     if str(out) == STDIO and not job:
         raise InputError("--out - has no name for the record of replies", "Give --job FILE")
     if out.exists() and out.samefile(table):
@@ -167,7 +177,9 @@ def run_annotation(
         count = items.check()
     price = None if price_table is None else lambda model: price_of(model, price_table)
     work: Job | RayJob
-    if not engine:
+    if engine:
+        work = RayJob(record, book, backend, settings or {}, order, price=price, local_only=local_only)
+    else:
         work = Job(
             record,
             book,
@@ -178,11 +190,9 @@ def run_annotation(
             max_cost=max_cost,
             price=price,
             local_only=local_only,
+            phone_regions=phone_regions,
+            text_key=text_key() if no_texts else None,
         )
-    elif max_requests is None and max_cost is None:
-        work = RayJob(record, book, backend, settings or {}, order, price=price, local_only=local_only)
-    else:
-        raise InputError("--max-requests and --max-cost hold within one process", "Leave them out with --engine ray")
     summary = _Summary(book)
     try:
         if work.lost:
@@ -190,7 +200,7 @@ def run_annotation(
         with progress("annotating", count, "items") as step:
             for done, failed in work.run_table(items, best_only=Reading() if best_only else None, count=count):
                 step(done, failed, work.cost)
-        _write(out, summary.watch(work.annotations()), book.reasons, output_format, engine)
+        write_table(out, summary.watch(work.annotations()), book.reasons, output_format, engine)
     except KeyboardInterrupt:
         under_way = f", {work.under_way} that were sent are not" if work.under_way else ""
         kept = f"{work.asked} new replies are kept in {record}{under_way}"
@@ -201,34 +211,6 @@ def run_annotation(
     _report(summary, work, out, record, as_json=as_json)
     if summary.unlabelled:
         raise typer.Exit(SOME_UNLABELLED)
-
-
-def _check_writable(out: Path, output_format: str | None, engine: str | None) -> None:
-    from llmclf.table_writing import check_folder, check_writable
-
-    if engine is None:
-        check_writable(out, output_format)
-    elif engine != "ray":
-        raise InputError(unknown("engine", engine, ["ray"]))
-    elif output_format:
-        raise InputError("--engine ray writes Parquet", "Leave out --out-format; llmclf job export writes the others")
-    else:
-        check_folder(out)
-
-
-def _write(
-    out: Path,
-    annotations: Iterable["Annotation"],
-    reasons: Sequence[str],
-    output_format: str | None,
-    engine: str | None,
-) -> None:
-    from llmclf.annotations import write_annotations, write_parts
-
-    if engine:
-        write_parts(out, annotations, reasons)
-    else:
-        write_annotations(out, annotations, reasons, output_format)
 
 
 def _report(summary: "_Summary", work: "Job | RayJob", out: Path, record: Path, *, as_json: bool) -> None:

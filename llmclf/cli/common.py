@@ -4,7 +4,7 @@ import csv
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -54,6 +54,10 @@ PricesOption = Annotated[
 LocalOnlyOption = Annotated[
     bool, typer.Option("--local-only", help="Refuse a backend to which texts would leave this machine.")
 ]
+RedactOption = Annotated[
+    bool,
+    typer.Option("--redact", help="Replace e-mail addresses, phone, card and IBAN numbers before a model reads them."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
 
@@ -71,6 +75,13 @@ def parse_settings(settings: Iterable[str] | None) -> dict[str, Any]:
             raise InputError(f"--setting {setting}: no value", "Write NAME=VALUE, as in --setting context=4096")
         parsed[name.replace("-", "_")] = _value(value)
     return parsed
+
+
+def parse_regions(regions: str) -> Sequence[str]:
+    """Read the countries whose phone numbers are found; without any, those of most languages."""
+    from llmclf.personal_data import REGIONS
+
+    return split_list(regions) or sorted(REGIONS)
 
 
 def parse_order(name: str | None) -> "Order | None":

@@ -69,7 +69,7 @@ def estimate(
     book = Codebook.load(codebook)
     price_table = read_prices(prices) if prices else None
     check_items(table, columns, input_format)
-    engine = open_backend(backend, **parse_settings(setting))
+    engine = open_backend(backend, needs_key=False, **parse_settings(setting))
     try:
         found = estimated(
             stream_items(table, columns, input_format),

@@ -128,13 +128,16 @@ def export(
     Example: llmclf job export labels.csv.job.sqlite --out labels.parquet
     """
     from llmclf.annotations import write_annotations
-    from llmclf.job_file import JobFile, open_records
+    from llmclf.job_file import JobFile, open_records, open_redactor, redactions_of
     from llmclf.tables import STDIO
 
     with open_records(path) as records:
         file = JobFile(records)
         number = file.choose(plan)
-        write_annotations(out, file.annotations(number), file.codebook(number).reasons, output_format)
+        redactor = open_redactor(path, file.plans[number]) if redactions_of(path).exists() else None
+        write_annotations(out, file.annotations(number, redactor), file.codebook(number).reasons, output_format)
+        if redactor:
+            redactor.close()
     if str(out) != STDIO:
         print(f"wrote {out}")
 

@@ -78,3 +78,9 @@ def test_a_bad_price_table_is_one_line(cli: Cli, folder: Path, content: str | No
     assert run.code == 2
     assert said in run.err
     assert len(run.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_service_is_estimated_without_its_key(cli: Cli) -> None:
+    for uri in ("openai:m", "batch:m"):
+        assert estimate(cli, "in.csv", "--codebook", "mood.toml", "--backend", uri)["requests"] == 2

@@ -4,10 +4,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+
+from llmclf.codebook import Codebook
 
 from .conftest import Cli
 
@@ -174,3 +177,134 @@ def test_bad_input_is_one_line(cli: Cli, folder: Path, arguments: list[str], sai
     assert said in run.err
     assert len(run.err.splitlines()) == 1
     assert sorted(folder.iterdir()) == before
+
+
+class Listening:
+    """A chat server that keeps what it is told, and repeats it as evidence."""
+
+    def __init__(self, httpserver: HTTPServer) -> None:
+        self.said: list[str] = []
+        self.uri = f"{httpserver.url_for('/v1')}#m"
+        httpserver.expect_request("/v1/chat/completions").respond_with_handler(self._answer)
+
+    def _answer(self, received: Request) -> Response:
+        words = received.get_json()["messages"][-1]["content"].rpartition("\n")[2]
+        self.said.append(words)
+        reply = chat(json.dumps({"evidence": [words], "rationale": f"It says {words}", "label": "glad"}))
+        content = json.loads(reply.data) | {"usage": {"prompt_tokens": 1000, "completion_tokens": 100}}
+        return Response(json.dumps(content), content_type="application/json")
+
+
+@pytest.fixture
+def listening(httpserver: HTTPServer) -> Listening:
+    return Listening(httpserver)
+
+
+PERSONAL = "Write to ann@example.com or call +44 20 7946 0958"
+
+
+def test_personal_data_stays_here_and_is_back_in_the_table(cli: Cli, folder: Path, listening: Listening) -> None:
+    (folder / "in.csv").write_text(f"id,text\na,{PERSONAL}\n")
+    arguments = ["--codebook", "why.toml", "--out", "out.jsonl", "--job", "job.sqlite", "--backend", listening.uri]
+    assert cli("annotate", "in.csv", *arguments, "--redact").code == 0
+    assert listening.said == ["Write to [EMAIL_1] or call [PHONE_1]"]
+    row = json.loads((folder / "out.jsonl").read_text())
+    assert (row["evidence"], row["misquoted"]) == ([PERSONAL], None)
+    assert row["rationale"] == f"It says {PERSONAL}"
+    assert "ann@" not in (folder / "job.sqlite").read_bytes().decode(errors="replace")
+    assert cli("job", "export", "job.sqlite", "--out", "again.jsonl").code == 0
+    assert (folder / "again.jsonl").read_text() == (folder / "out.jsonl").read_text()
+    unredacted = cli("annotate", "in.csv", *arguments)
+    assert unredacted.code == 2
+    assert "was begun with redaction" in unredacted.err
+    assert len(listening.said) == 1
+
+
+def test_a_record_without_texts_gives_the_same_labels_and_asks_nothing_again(
+    cli: Cli, folder: Path, listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "in.csv").write_text(f"id,text\na,{PERSONAL}\nb,Something else\n")
+    arguments = ["--codebook", "why.toml", "--out", "out.jsonl", "--job", "job.sqlite", "--backend", listening.uri]
+    assert "LLMCLF_TEXT_KEY holds no key" in cli("annotate", "in.csv", *arguments, "--no-texts").err
+    monkeypatch.setenv("LLMCLF_TEXT_KEY", "0123456789abcdef0123")
+    for _ in range(2):
+        assert cli("annotate", "in.csv", *arguments, "--no-texts").code == 0
+        assert len(listening.said) == 2
+        kept = b"".join(file.read_bytes() for file in folder.glob("job.sqlite*"))
+        assert b"ann@" not in kept
+        assert b"Something else" not in kept
+    assert [json.loads(line)["label"] for line in (folder / "out.jsonl").read_text().splitlines()] == ["glad", "glad"]
+    monkeypatch.setenv("LLMCLF_TEXT_KEY", "another key, another")
+    assert "was begun under another key" in cli("annotate", "in.csv", *arguments, "--no-texts").err
+    assert "was begun without texts" in cli("annotate", "in.csv", *arguments).err
+
+
+def test_what_failed_in_a_record_without_texts_is_asked_again_from_the_table(
+    cli: Cli, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMCLF_TEXT_KEY", "0123456789abcdef0123")
+    (folder / "in.csv").write_text("id,text\na,Fine.\nb,I lost.\n")
+    arguments = ["--codebook", "mood.toml", "--out", "out.csv", "--job", "job.sqlite", "--backend", server.uri]
+    assert cli("annotate", "in.csv", *arguments, "--no-texts", "--setting", "attempts=1").code == 3
+    assert "keeps no texts to ask about again" in cli("job", "retry", "job.sqlite").err
+    server.is_well = True
+    again = cli("annotate", "in.csv", *arguments, "--no-texts", "--json")
+    assert (again.code, json.loads(again.out)["asked"]) == (0, 1)
+
+
+def test_a_bundle_holds_all_that_a_reviewer_needs(cli: Cli, folder: Path, listening: Listening) -> None:
+    book = folder / "book"
+    book.mkdir()
+    (folder / "why.toml").rename(book / "codebook.toml")
+    (book / "prompt.jinja").write_text('{% extends "default.jinja" %}{% block system %}Judge.{% endblock %}')
+    arguments = ["--codebook", "book", "--out", "out.jsonl", "--job", "job.sqlite", "--backend", listening.uri]
+    cli("annotate", "in.csv", *arguments)
+    assert cli("job", "bundle", "job.sqlite", "--out", "job.zip").code == 0
+    status = cli("job", "status", "job.sqlite").out
+    for file in folder.glob("job.sqlite*"):
+        file.unlink()
+    assert cli("job", "status", "job.zip").out.replace("job.zip", "job.sqlite") == status
+    assert cli("job", "export", "job.zip", "--out", "again.jsonl").code == 0
+    assert (folder / "again.jsonl").read_text() == (folder / "out.jsonl").read_text()
+    with ZipFile(folder / "job.zip") as bundle:
+        plan = json.loads(bundle.read("plans/1/plan.json"))
+        assert plan["identity"]["model"]["model"] == "m"
+        assert {"llmclf", "python", "openai"} <= set(plan["versions"])
+        assert b"Judge." in bundle.read("plans/1/prompt.jinja")
+        (folder / "codebook.json").write_bytes(bundle.read("plans/1/codebook.json"))
+    assert Codebook.load(folder / "codebook.json").hash == Codebook.load(book).hash
+    (folder / "other.zip").write_bytes(b"")
+    with ZipFile(folder / "other.zip", "w") as other:
+        other.writestr("x", "y")
+    assert "is no bundle of a job" in cli("job", "status", "other.zip").err
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_pipe_in_and_a_pipe_out(cli: Cli, listening: Listening) -> None:
+    arguments = ["--codebook", "why.toml", "--backend", listening.uri]
+    formats = ["--format", "csv", "--out-format", "jsonl"]
+    unnamed = cli("annotate", "-", *formats, *arguments, "--out", "-", stdin=b"id,text\na,Fine.\n")
+    assert "Give --job FILE" in unnamed.err
+    run = cli("annotate", "-", *formats, *arguments, "--out", "-", "--job", "j.sqlite", stdin=b"id,text\na,Fine.\n")
+    (row,) = map(json.loads, run.out.splitlines())
+    assert row["item"] == "a"
+    assert "1 requests asked" in run.err
+    exported = cli("job", "export", "j.sqlite", "--out", "-", "--out-format", "csv")
+    assert exported.out.splitlines()[1].startswith("a,mood,m,model,glad")
+    refused = cli("job", "export", "j.sqlite", "--out", "-", "--out-format", "parquet")
+    assert "Parquet cannot be written to a pipe" in refused.err
+
+
+def test_the_cost_is_shown_and_limited(cli: Cli, folder: Path, listening: Listening) -> None:
+    (folder / "prices.toml").write_text("[m]\ninput = 1000\noutput = 10_000\n")
+    (folder / "in.csv").write_text("id,text\n" + "".join(f"{n},text {n}\n" for n in range(40)))
+    arguments = ["--codebook", "why.toml", "--out", "out.csv", "--job", "job.sqlite", "--backend", listening.uri]
+    settings = ["--prices", "prices.toml", "--setting", "concurrency=1", "--setting", "max_tokens=100"]
+    stopped = cli("annotate", "in.csv", *arguments, *settings, "--max-cost", "20")
+    assert stopped.code == 6
+    assert "a higher --max-cost goes on" in stopped.err
+    assert 5 <= len(listening.said) <= 10  # 2 each
+    done = cli("annotate", "in.csv", *arguments, *settings, "--json")
+    assert json.loads(done.out)["cost"] == pytest.approx(80)
+    assert "cost 80" in done.err
+    assert "Give --prices" in cli("annotate", "in.csv", *arguments, "--max-cost", "1").err
