@@ -8,11 +8,12 @@ export CMAKE_ARGS ?= -DCMAKE_CXX_FLAGS=-fno-dse
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SDIST := .cache/vaderSentiment-3.3.2.tar.gz
 
-.PHONY: help demo test check clean
+.PHONY: help demo test test-ray check clean
 
 help:
 	@echo "make demo   label 200 reviews with the embedded model and compare with 20 people"
 	@echo "make test   install what the tests need and run them"
+	@echo "make test-ray  install Ray (300 MB), too, and test on a cluster of two actors"
 	@echo "make check  lint and types"
 	@echo "make clean  remove what make has made"
 
@@ -21,6 +22,9 @@ demo: $(VENV)/demo $(SDIST)
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest
+
+test-ray: $(VENV)/ray
+	$(BIN)/python -m pytest tests/ray
 
 check: $(VENV)/test
 	$(BIN)/ruff check .
@@ -37,6 +41,10 @@ $(VENV)/demo: pyproject.toml constraints.txt Makefile
 
 $(VENV)/test: $(VENV)/demo
 	$(PIP) --editable '.[local,parquet,redact,sklearn]' --group test
+	@touch $@
+
+$(VENV)/ray: $(VENV)/test
+	$(PIP) --editable '.[ray]'
 	@touch $@
 
 $(SDIST): evals/vader.txt | $(VENV)/demo

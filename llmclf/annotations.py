@@ -5,14 +5,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
 from llmclf.backends.base import Origin
 from llmclf.errors import TableError, unknown
 from llmclf.status import Status
-from llmclf.table_writing import write_rows
+from llmclf.table_writing import check_folder, write_rows
 from llmclf.tables import Row, is_blank, json_text, printable, read_rows, require_columns
 
 COLUMNS = (
@@ -29,6 +29,8 @@ COLUMNS = (
 )
 REASON_COLUMNS = {"rationale": ("rationale",), "evidence": ("evidence", "misquoted")}
 """Columns that come after these where a codebook asks for the reason."""
+PART_ROWS = 100_000
+"""Of a table that is written in parts."""
 
 LabelValue: TypeAlias = str | tuple[str, ...]
 """One label's code, or the codes of a set (`()` when none applies)."""
@@ -129,6 +131,26 @@ def write_annotations(
                         "Give write_annotations the codebook's reasons",
                     )
             write(row)
+
+
+def write_parts(
+    folder: str | Path, annotations: Iterable[Annotation], reasons: Sequence[str] = (), rows: int = PART_ROWS
+) -> None:
+    """Write the long table as Parquet files in a folder, in the order of their names; see `write_annotations`.
+
+    Those of an earlier table are replaced, or removed where this one has fewer.
+    """
+    folder = Path(folder)
+    check_folder(folder)
+    folder.mkdir(exist_ok=True)
+    stream = iter(annotations)
+    written: set[Path] = set()
+    while (first := next(stream, None)) is not None:
+        part = folder / f"part-{len(written):06d}.parquet"
+        write_annotations(part, chain([first], islice(stream, rows - 1)), reasons)
+        written.add(part)
+    for part in set(folder.glob("part-*.parquet")) - written:
+        part.unlink()
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,6 +248,11 @@ class Job:
         return self._backend.answer(requests)
 
     @property
+    def number(self) -> int:
+        """The number of its plan in the file, once it is begun."""
+        return self._number
+
+    @property
     def asked(self) -> int:
         """Requests that the backend answered."""
         return self._backend.asked

@@ -188,6 +188,14 @@ class Records:
             for count, row in enumerate(rows):
                 yield self._record(count, *row)
 
+    def numbered(self) -> Iterator[tuple[int, Record]]:
+        """Give all records with their numbers, in the order in which they were asked; the requests' ids are 0."""
+        self._settle()
+        with self._translated():
+            rows = self._reader.execute(f"SELECT id, {_RECORD} FROM replies ORDER BY id")  # noqa: S608 - constant
+            for number, *row in rows:
+                yield number, self._record(0, *row)
+
     def record(self, number: int) -> Record:
         """Give one record, failures that a retry can help included; its request's id is 0.
 

@@ -76,6 +76,20 @@ def check_writable(path: str | Path, given_format: str | None = None) -> str:
     return form
 
 
+def check_folder(folder: str | Path) -> None:
+    """Check that a folder is one, or can be made, and that Parquet files can be written.
+
+    Raises:
+        TableError: it cannot.
+        MissingPackage: pyarrow is not installed.
+
+    """
+    import_pyarrow()
+    folder = Path(folder)
+    if not folder.is_dir() and (folder.exists() or not folder.absolute().parent.is_dir()):
+        raise TableError(f"cannot make the folder {folder}", "Give a new name in a folder that exists")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -24,12 +24,13 @@ FLOORS = [
     {"classifier", "without_texts"},
     {"job_file"},
     {"job", "bundle"},
-    {"frames"},
+    {"frames", "micro_batches"},
+    {"cluster"},
     {"estimator", "estimate"},
     {"audit"},
     {"cli", "", "__main__"},
 ]
-LATE = {"openai", "llama_cpp", "pyarrow", "pandas", "polars", "sklearn", "phonenumbers", "pydantic_extra_types"}
+LATE = {"openai", "llama_cpp", "pyarrow", "pandas", "polars", "sklearn", "phonenumbers", "pydantic_extra_types", "ray"}
 EXEMPT = {("estimator", "sklearn")}  # its classes are scikit-learn's; itself it is imported late
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix("."): path

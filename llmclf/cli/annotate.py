@@ -38,11 +38,13 @@ from llmclf.cli.common import (
     parse_settings,
     progress,
 )
+from llmclf.cli.engine import EngineOption, check_out, write_table
 from llmclf.errors import InputError
 from llmclf.status import Status
 
 if TYPE_CHECKING:
     from llmclf.annotations import Annotation
+    from llmclf.cluster import RayJob
     from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns
     from llmclf.job import Job
@@ -90,6 +92,7 @@ def annotate(
     ] = None,
     prices: PricesOption = None,
     local_only: LocalOnlyOption = False,
+    engine: EngineOption = None,
     redact: RedactOption = False,
     phone_regions: Annotated[
         str, typer.Option(metavar="US,DE,...", help="With --redact: whose phone numbers are found without +country.")
@@ -125,6 +128,7 @@ def annotate(
         max_cost=max_cost,
         prices=prices,
         local_only=local_only,
+        engine=engine,
         phone_regions=parse_regions(phone_regions) if redact else None,
         no_texts=no_texts,
         as_json=as_json,
@@ -150,27 +154,28 @@ def run_annotation(
     max_cost: float | None = None,
     prices: Path | None = None,
     local_only: bool = False,
+    engine: str | None = None,
     phone_regions: Sequence[str] | None = None,
     no_texts: bool = False,
     as_json: bool = False,
 ) -> None:
     """Annotate a table, with progress on standard error and a summary at the end."""
-    from llmclf.annotations import write_annotations
     from llmclf.backends.base import Reading
     from llmclf.budget import price_of, read_prices
+    from llmclf.cluster import RayJob
     from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns, ItemTable
     from llmclf.job import Job
     from llmclf.job_file import known_items
     from llmclf.prompts import Prompt
-    from llmclf.table_writing import check_writable
     from llmclf.tables import STDIO
     from llmclf.without_texts import text_key
 
     book = Codebook.load(codebook)
     Prompt(book).check()
     price_table = read_prices(prices) if prices else None
-    check_writable(out, output_format)
+    in_process = {"--max-requests": max_requests, "--max-cost": max_cost, "--samples": samples}
+    check_out(out, output_format, engine, in_process | {"--redact": phone_regions, "--no-texts": no_texts or None})
     if str(out) == STDIO and not job:
         raise InputError("--out - has no name for the record of replies", "Give --job FILE")
     if out.exists() and out.samefile(table):
@@ -180,21 +185,26 @@ def run_annotation(
     count = known_items(record, items.source)
     if count is None:  # of one that was read to its end, nothing more need be checked
         count = items.check()
-    work = Job(
-        record,
-        book,
-        backend,
-        settings,
-        order,
-        samples=samples,
-        re_ask=re_ask,
-        max_requests=max_requests,
-        max_cost=max_cost,
-        price=None if price_table is None else lambda model: price_of(model, price_table),
-        local_only=local_only,
-        phone_regions=phone_regions,
-        text_key=text_key() if no_texts else None,
-    )
+    price = None if price_table is None else lambda model: price_of(model, price_table)
+    work: Job | RayJob
+    if engine:
+        work = RayJob(record, book, backend, settings or {}, order, price=price, local_only=local_only)
+    else:
+        work = Job(
+            record,
+            book,
+            backend,
+            settings,
+            order,
+            samples=samples,
+            re_ask=re_ask,
+            max_requests=max_requests,
+            max_cost=max_cost,
+            price=price,
+            local_only=local_only,
+            phone_regions=phone_regions,
+            text_key=text_key() if no_texts else None,
+        )
     summary = _Summary(book)
     try:
         if work.lost:
@@ -202,7 +212,7 @@ def run_annotation(
         with progress("annotating", count, "items") as step:
             for done, failed in work.run_table(items, best_only=Reading() if best_only else None, count=count):
                 step(done, failed, work.cost)
-        write_annotations(out, summary.watch(work.annotations()), book.reasons, output_format)
+        write_table(out, summary.watch(work.annotations()), book.reasons, output_format, engine)
     except KeyboardInterrupt:
         under_way = f", {work.under_way} that were sent are not" if work.under_way else ""
         kept = f"{work.asked} new replies are kept in {record}{under_way}"
@@ -215,7 +225,7 @@ def run_annotation(
         raise typer.Exit(SOME_UNLABELLED)
 
 
-def _report(summary: "_Summary", work: "Job", out: Path, record: Path, *, as_json: bool) -> None:
+def _report(summary: "_Summary", work: "Job | RayJob", out: Path, record: Path, *, as_json: bool) -> None:
     from llmclf.tables import STDIO, json_text
 
     is_piped = str(out) == STDIO
