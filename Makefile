@@ -36,7 +36,7 @@ $(VENV)/demo: pyproject.toml constraints.txt Makefile
 	@touch $@
 
 $(VENV)/test: $(VENV)/demo
-	$(PIP) --editable '.[local,parquet,sklearn]' --group test
+	$(PIP) --editable '.[local,parquet,redact,sklearn]' --group test
 	@touch $@
 
 $(SDIST): evals/vader.txt | $(VENV)/demo

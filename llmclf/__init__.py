@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from llmclf.errors import InputError, LlmclfError
     from llmclf.estimator import ZeroShotClassifier
     from llmclf.frames import annotate_frame
-    from llmclf.items import Item, ItemColumns, Turn, read_items
+    from llmclf.items import Item, ItemColumns, ItemTable, Turn, read_items
+    from llmclf.job import Job
     from llmclf.status import Status
     from llmclf.store import Store
 
@@ -25,6 +26,8 @@ _HOMES = {
     "InputError": "errors",
     "Item": "items",
     "ItemColumns": "items",
+    "ItemTable": "items",
+    "Job": "job",
     "Kind": "annotations",
     "Label": "codebook",
     "LlmclfError": "errors",
@@ -48,6 +51,8 @@ __all__ = [
     "InputError",
     "Item",
     "ItemColumns",
+    "ItemTable",
+    "Job",
     "Kind",
     "Label",
     "LlmclfError",

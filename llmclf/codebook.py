@@ -1,6 +1,7 @@
 """What is asked: a codebook of questions, each with its labels. One TOML file."""
 
 import hashlib
+import json
 import math
 import tomllib
 from collections.abc import Iterable
@@ -188,7 +189,7 @@ class Codebook(_Strict):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a codebook from a TOML file, or from a folder that holds `codebook.toml`.
+        """Read a codebook from a TOML or JSON file, or from a folder that holds `codebook.toml`.
 
         Raises:
             CodebookError: there is no such file, or it is no valid codebook.
@@ -197,13 +198,15 @@ class Codebook(_Strict):
         path = Path(path)
         file = path / CODEBOOK_FILE if path.is_dir() else path
         try:
-            content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+            text = file.read_text(encoding="utf-8-sig")
+            content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
         except FileNotFoundError:
             raise CodebookError(
                 f"no codebook at {file}", "Give a folder that holds codebook.toml, or a TOML file"
             ) from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise CodebookError(f"{file} cannot be read as TOML: {error}", _SEE) from None
+        except (OSError, ValueError) as error:
+            form = "JSON" if file.suffix == ".json" else "TOML"
+            raise CodebookError(f"{file} cannot be read as {form}: {error}", _SEE) from None
         try:
             book = cls.model_validate(content)
         except ValidationError as error:

@@ -2,21 +2,38 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from llmclf.annotations import table_columns
+from llmclf.annotations import Annotation, table_columns
 from llmclf.backends.base import Backend
+from llmclf.backends.registry import open_backend
 from llmclf.classifier import annotate
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
-from llmclf.items import DEFAULT_COLUMNS, ItemColumns, check_ids, items_of_rows
+from llmclf.items import DEFAULT_COLUMNS, Item, ItemColumns, check_ids, items_of_rows
+from llmclf.job import Job
 
 Frame: TypeAlias = Any
 """A pandas or polars DataFrame."""
 
 
-def annotate_frame(frame: Frame, codebook: Codebook, backend: Backend, columns: ItemColumns = DEFAULT_COLUMNS) -> Frame:
+def annotate_frame(
+    frame: Frame,
+    codebook: Codebook,
+    backend: Backend | str,
+    columns: ItemColumns = DEFAULT_COLUMNS,
+    job: str | Path | None = None,
+) -> Frame:
     """Annotate the rows of a frame, and give the long table as a frame of the same library.
+
+    Args:
+        frame: of pandas or polars.
+        codebook: what is asked.
+        backend: who is asked: an opened backend, or a URI; see `open_backend`.
+        columns: where the frame holds its items.
+        job: a file for the record of replies; what is recorded there is not asked again.
 
     Raises:
         InputError: it is neither a pandas nor a polars frame.
@@ -25,9 +42,24 @@ def annotate_frame(frame: Frame, codebook: Codebook, backend: Backend, columns: 
     """
     items = list(items_of_rows("the frame", frame_rows(frame), columns))
     check_ids("the frame", items)
-    rows = [annotation.to_dict() for annotation in annotate(items, codebook, backend)]
+    rows = [annotation.to_dict() for annotation in _annotations(items, codebook, backend, job)]
     names = table_columns(codebook.reasons)
     return like(frame).DataFrame({name: [row[name] for row in rows] for name in names})
+
+
+def _annotations(
+    items: list[Item], codebook: Codebook, backend: Backend | str, job: str | Path | None
+) -> Iterator[Annotation]:
+    with ExitStack() as undo:
+        if job is not None:
+            work = Job(job, codebook, backend)
+            undo.callback(work.close)
+            yield from work.annotate(items)
+        else:
+            if isinstance(backend, str):
+                backend = open_backend(backend)
+                undo.callback(backend.close)
+            yield from annotate(items, codebook, backend)
 
 
 def library_of(data: object) -> str:

@@ -1,26 +1,31 @@
 """A job: a codebook asked of a backend, on one record. What is settled when it begins is kept to when it goes on."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
-from itertools import islice
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from llmclf.annotations import Annotation
-from llmclf.asking import choose_order
+from llmclf.asking import Questions, check_samples, choose_order
 from llmclf.backends.base import Backend, Failure, Json, Reading, Reply
 from llmclf.backends.recorded import RecordedBackend
 from llmclf.backends.registry import open_backend
 from llmclf.budget import Budget, Price
-from llmclf.classifier import Answered, ask
+from llmclf.classifier import RE_ASK, Answered, ask
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
-from llmclf.job_file import JobFile, Plan, open_records
-from llmclf.prompts import Order
+from llmclf.job_file import JobFile, Plan, open_records, redactions_of
+from llmclf.prompts import Order, Prompt
+from llmclf.record_json import canonical_json, digest
 from llmclf.records import ItemRow
+from llmclf.redaction import Redactor
 from llmclf.store import Store
+from llmclf.without_texts import WithoutTexts, is_without_text, keyed_hash
 
 
 class Step(NamedTuple):
@@ -37,13 +42,18 @@ class Job:
     Args:
         path: the file; what is recorded there is not asked again.
         codebook: what is asked.
-        backend: who is asked: an opened backend, which is closed with the job, or a URI; see `open_backend`.
+        backend: who is asked: an opened backend, which stays open, or a URI; see `open_backend`.
         settings: of the backend that a URI names; those that a job was begun with need not be given again.
         order: what comes first in the prompts; None chooses.
+        samples: how often each question is asked; None is once, or as often as the job was begun with.
+        re_ask: how often a model is told that its reply cannot be read, and why, and asked again.
         max_requests: how many are asked at most, until it is opened again.
         max_cost: what all replies on record of this model may cost, those under way included.
         price: gives the model's price by its name in tables.
         local_only: refuse a backend to which texts would leave this machine.
+        phone_regions: where personal data is redacted before it is asked about: the countries whose phone numbers are
+            found without a country code. What is redacted is kept in a file of its own beside this one.
+        text_key: where texts are not to be kept: the key of the hashes in their place; see `text_key`.
 
     Raises:
         InputError: a setting or the order differs from those that the job was begun with, or the model does.
@@ -60,10 +70,14 @@ class Job:
         settings: Mapping[str, Any] | None = None,
         order: Order | None = None,
         *,
+        samples: int | None = None,
+        re_ask: int = RE_ASK,
         max_requests: int | None = None,
         max_cost: float | None = None,
         price: Callable[[str], Price] | None = None,
         local_only: bool = False,
+        phone_regions: Sequence[str] | None = None,
+        text_key: bytes | None = None,
     ) -> None:
         self._path = Path(path)
         self._codebook = codebook
@@ -73,16 +87,28 @@ class Job:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
             if store:
                 undo.callback(store.close)
-            key = f"{codebook.hash} {self._uri or backend.name}"  # type: ignore[union-attr]  # a URI is not empty
+            templates = Prompt(codebook).sources
+            asked = digest(canonical_json([codebook.hash, templates])).hex()
+            key = f"{asked} {backend if isinstance(backend, str) else backend.name}"
             self._number, content = store.plans().get(key, (0, None)) if store else (0, None)
             self.plan = Plan(**content) if content else None
             self._order = self._settle("order", order, self.plan and self.plan.order)
+            self._samples = self._settle("samples", samples, self.plan and self.plan.samples) or 1
+            self._text_key = text_key
+            self._regions = phone_regions and list(phone_regions)
+            if self.plan:
+                self._check_privacy(self.plan)
             if isinstance(backend, str):
-                backend = open_backend(backend, local_only=local_only, **self._settings(settings or {}))
-            undo.callback(backend.close)
+                given = self._settings(settings or {})
+                backend = open_backend(backend, local_only=local_only, samples=self._samples, **given)
+                undo.callback(backend.close)
+            check_samples(backend, self._samples)
             self._check_identity(backend)
             store = store or Store(path)
             undo.callback(store.close)
+            self._redactor = Redactor.open(redactions_of(path), self._regions) if self._regions else None
+            if self._redactor:
+                undo.callback(self._redactor.close)
             max_tokens = backend.identity.settings.get("max_tokens")
             budget = Budget(
                 max_requests,
@@ -91,7 +117,9 @@ class Job:
                 spent=store.spent(backend.identity),
                 max_tokens=max_tokens if isinstance(max_tokens, int) else None,
             )
-            undo.pop_all()
+            self._let_go = undo.pop_all().close
+        self._templates = templates
+        self._re_ask = re_ask
         self.kept = 0
         """Items of which all was on record before it was opened."""
         self._key = key
@@ -107,7 +135,7 @@ class Job:
 
     def annotations(self) -> Iterator[Annotation]:
         """Give the answers that are on record, in the order of the items; see `JobFile.annotations`."""
-        return JobFile(self._store, {self._number: self._codebook}).annotations(self._number)
+        return JobFile(self._store, {self._number: self._codebook}).annotations(self._number, self._redactor)
 
     def run(self, items: Iterable[Item], *, best_only: Reading | None = None) -> Iterator[Step]:
         """Ask about every item what is not on record, and tell of each as it is done."""
@@ -133,25 +161,41 @@ class Job:
         if table and table.source:
             source = {"table": table.source, "best_only": repr(best_only)}
         position = 0
+        failed = self._store.retryable(self._backend.identity)
         if table:
-            last = self._store.last_row(self._number) if self._is_begun(source) else None
+            # Without texts, what has failed cannot be asked again from the record.
+            can_go_on = self._is_begun(source) and not (failed and self._text_key)
+            last = self._store.last_row(self._number) if can_go_on else None
             items = table.items(last[1] if last else 0)
             if last:
                 position = last[0] + 1
                 next(items)
         assert items is not None
+        if self._redactor:
+            items = map(self._redactor.item, items)
         self._order, items = (self._order, items) if self._order else choose_order(items, self._codebook, self._backend)
-        self._begin()
+        if self._text_key:
+            questions = Questions(self._codebook, self._backend, self._order, best_only)
+            self._backend.keeping = WithoutTexts(self._codebook, questions, self._text_key)
         if position:
             self.kept = position
             yield Step(position)
-            for _ in self.ask_again(self._store.retryable(self._backend.identity)):
+            for _ in self.ask_again(failed):
                 pass
-        else:
-            self._store.begin_rows(self._number, source, count)
-        yield from self._kept(
-            ask(items, self._codebook, self._backend, order=self._order, best_only=best_only), position
+        answered = ask(
+            items,
+            self._codebook,
+            self._backend,
+            order=self._order,
+            best_only=best_only,
+            samples=self._samples,
+            re_ask=self._re_ask,
         )
+        first = list(islice(answered, 1))
+        if not position and (first or self._number):  # a beginning that brings no answer binds nobody
+            self._begin()
+            self._store.begin_rows(self._number, source, count)
+        yield from self._kept(chain(first, answered), position)
 
     def _is_begun(self, source: Json) -> bool:
         known = self._store.input(self._number)
@@ -162,12 +206,17 @@ class Job:
             assert self._order
             self.plan = Plan(
                 self._codebook.model_dump(mode="json"),
+                self._templates,
                 self._uri,
                 self._backend.name,
                 self._order,
                 asdict(self._backend.identity),
                 self._backend.resolved,
                 self._backend.measured,
+                self._samples,
+                versions(),
+                keyed_hash("", self._text_key) if self._text_key else "",
+                self._regions,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
 
@@ -182,7 +231,8 @@ class Job:
 
     def _row(self, answers: list[Answered]) -> ItemRow:
         item = answers[0].item
-        keeps_words = "evidence" in self._codebook.reasons and not item.problem  # quotes are looked for in them
+        reasons = self._codebook.reasons
+        keeps_words = ("evidence" in reasons or (reasons and self._redactor)) and not (self._text_key or item.problem)
         numbers = tuple(tuple(self._numbers.pop(request.id) for request in one.requests) for one in answers)
         return ItemRow(item.id, str(item.problem or ""), item.words if keeps_words else None, numbers, item.place)
 
@@ -190,8 +240,11 @@ class Job:
         """Ask again what is recorded as failed, by the numbers of the replies."""
         requests = []
         for place, number in enumerate(numbers):
+            request = self._store.record(number).request
+            if is_without_text(request):
+                raise InputError("the record keeps no texts to ask about again", "Run the same annotate again")
             self._store.reopen(number)
-            requests.append(replace(self._store.record(number).request, id=-1 - place))
+            requests.append(replace(request, id=-1 - place))
         return self._backend.answer(requests)
 
     @property
@@ -220,33 +273,63 @@ class Job:
         return self._budget.money
 
     def close(self) -> None:
-        """Let go of the backend and the file."""
-        self._backend.close()
+        """Let go of the file, and of the backend if a URI named it."""
+        self._let_go()
 
     def _settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         begun = self.plan.settings if self.plan else {}
-        return {name: self._settle(f"setting {name}", given.get(name), begun.get(name)) for name in {**given, **begun}}
+        for name in given.keys() & begun.keys():  # here None says something, too
+            if given[name] != begun[name]:
+                raise self._differs(f"setting {name}", begun[name], given[name])
+        return {**given, **begun}
 
     def _check_identity(self, backend: Backend) -> None:
         begun = self.plan.identity if self.plan else {"model": {}, "settings": {}}
         for name, value in begun["model"].items():
             self._settle(f"model's {name}", backend.identity.model.get(name), value)
 
+    def _check_privacy(self, plan: Plan) -> None:
+        given = keyed_hash("", self._text_key) if self._text_key else ""
+        if plan.text_key != given:
+            differs = "under another key" if plan.text_key and given else "with" if given else "without"
+            raise InputError(
+                f"the job {self._path} was begun {differs}{'' if plan.text_key and given else ' texts'}",
+                "Give --no-texts and the same key as then, or another --job",
+            )
+        if plan.phone_regions != self._regions:
+            raise InputError(
+                f"the job {self._path} was begun {'without' if plan.phone_regions is None else 'with'} redaction, "
+                "or with other --phone-regions",
+                "Keep to it, or give another --job",
+            )
+
     def _settle(self, what: str, given: Any, begun: Any) -> Any:  # noqa: ANN401 - any setting
         """Give what the job was begun with, or else what is given."""
         if None not in (given, begun) and given != begun:
-            raise InputError(
-                f"the job {self._path} was begun with the {what} {begun!r}, and now it is {given!r}",
-                "Keep to it, or give another --job",
-            )
+            raise self._differs(what, begun, given)
         return given if begun is None else begun
+
+    def _differs(self, what: str, begun: object, given: object) -> InputError:
+        return InputError(
+            f"the job {self._path} was begun with the {what} {begun!r}, and now it is {given!r}",
+            "Keep to it, or give another --job",
+        )
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of llmclf, of Python and of the packages that ask a model, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for package in ("llmclf", "openai", "llama_cpp_python", "jinja2", "pydantic"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def retry(path: str | Path, number: int | None = None, *, also_final: bool = False) -> Iterator[Reply]:
     """Ask again what failed, and give the replies as they come; the model is opened as the job was begun.
 
     Raises:
-        InputError: the job's backend was opened in Python.
+        InputError: the job's backend was opened in Python, or its record keeps no texts.
         StoreError: another process works on the file.
 
     """
@@ -258,7 +341,9 @@ def retry(path: str | Path, number: int | None = None, *, also_final: bool = Fal
         return
     if not plan.uri:
         raise InputError(f"{plan.annotator} was opened in Python", "Run the same job there again")
-    job = Job(path, codebook, plan.uri)
+    if plan.text_key:
+        raise InputError("the record keeps no texts to ask about again", "Run the same annotate again")
+    job = Job(path, codebook, plan.uri, phone_regions=plan.phone_regions)
     try:
         yield from job.ask_again(failed)
     finally:

@@ -2,8 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile, is_zipfile
 
 from llmclf.annotations import Annotation
 from llmclf.backends.base import Completion, Failure, Identity, Json, Reply, Usage
@@ -12,7 +15,11 @@ from llmclf.codebook import Codebook, Question
 from llmclf.errors import StoreError, unknown
 from llmclf.prompts import Order
 from llmclf.records import ItemRow, Records
+from llmclf.redaction import Redactor
+from llmclf.served import Served, served
 from llmclf.status import Status
+
+JOB_IN_BUNDLE = "job.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,8 @@ class Plan:
     """What is settled when a job begins."""
 
     codebook: Mapping[str, Json]
+    templates: Mapping[str, str]
+    """The prompts' jinja2 sources, by name."""
     uri: str
     """Nothing where the backend was opened in Python."""
     annotator: str
@@ -32,6 +41,14 @@ class Plan:
     """The backend's, as they were resolved."""
     measured: Mapping[str, Json] = field(default_factory=dict)
     """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
+    samples: int = 1
+    """How often each question is asked."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of llmclf, Python and the packages that ask the model."""
+    text_key: str = ""
+    """What tells the key of the texts' hashes from another, where no texts are kept."""
+    phone_regions: Sequence[str] | None = None
+    """Where personal data is redacted: the countries whose phone numbers are found without a country code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +114,19 @@ class JobFile:
             self._codebooks[number] = Codebook.model_validate(self.plans[number].codebook)
         return self._codebooks[number]
 
-    def annotations(self, number: int) -> Iterator[Annotation]:
-        """Give the answers that were recorded, in the order of the input; asks nothing."""
+    def annotations(self, number: int, redactor: Redactor | None = None) -> Iterator[Annotation]:
+        """Give the answers that were recorded, in the order of the input; asks nothing.
+
+        Args:
+            number: of the plan.
+            redactor: puts back what was redacted.
+
+        """
         annotator = self.plans[number].annotator
         for row, question, replies in self._answers(number):
             said = Status(row.problem) if row.problem else list(replies.values())
-            yield annotation(row.item, question, said, annotator, row.words or "")
+            found = annotation(row.item, question, said, annotator, row.words or "")
+            yield redactor.annotation(found, row.words) if redactor else found
 
     def unlabelled(self, number: int) -> Iterator[Unlabelled]:
         """Give the questions that have no label, in the order of the input."""
@@ -138,6 +162,10 @@ class JobFile:
         chosen = (one for one in self.unlabelled(number) if also_final or one.can_retry)
         return list(dict.fromkeys(reply for one in chosen for reply in one.replies))
 
+    def served(self, number: int) -> list[Served]:
+        """Give the models that answered a plan, as the server named them."""
+        return served(self._records, Identity(**self.plans[number].identity))
+
     def _answers(self, number: int) -> Iterator[tuple[ItemRow, Question, dict[int, Reply]]]:
         questions = self.codebook(number).questions
         for row, replies in self._records.rows(number):
@@ -145,8 +173,21 @@ class JobFile:
                 yield row, question, {reply: replies[reply] for reply in asked}
 
 
-def open_records(path: str | Path) -> Records:
-    """Open a job file to look into it.
+def open_redactor(path: str | Path, plan: Plan) -> Redactor | None:
+    """Open the file beside a job's that keeps what was redacted; None where nothing was."""
+    if plan.phone_regions is None:
+        return None
+    return Redactor.open(redactions_of(path), plan.phone_regions)
+
+
+def redactions_of(path: str | Path) -> Path:
+    """Give where a job keeps what it has redacted."""
+    return Path(f"{path}.redactions")
+
+
+@contextmanager
+def open_records(path: str | Path) -> Iterator[Records]:
+    """Open a job file, or a bundle that holds one, to look into it.
 
     Raises:
         StoreError: there is none at the path, or it is none of this version.
@@ -154,7 +195,15 @@ def open_records(path: str | Path) -> Records:
     """
     if not Path(path).is_file():
         raise StoreError(f"no job file at {path}", "Give the --job of an earlier `llmclf annotate`")
-    return Records(path)
+    with ExitStack() as undo:
+        file = Path(path)
+        if is_zipfile(path):
+            folder = Path(undo.enter_context(TemporaryDirectory(prefix="llmclf-")))
+            with ZipFile(path) as bundle:
+                if JOB_IN_BUNDLE not in bundle.namelist():
+                    raise StoreError(f"{path} is no bundle of a job", "Give one that `llmclf job bundle` wrote")
+                file = Path(bundle.extract(JOB_IN_BUNDLE, folder))
+        yield undo.enter_context(Records(file))
 
 
 def known_items(path: str | Path, source: Json) -> int | None:
@@ -163,7 +212,7 @@ def known_items(path: str | Path, source: Json) -> int | None:
         return None
     with Records(path) as records:
         known = (records.input(number) for number, _ in records.plans().values())
-        return next((count for found, count in filter(None, known) if found == source), None)
+        return next((count for found, count in filter(None, known) if found and found["table"] == source), None)
 
 
 def _detail(replies: Sequence[Reply]) -> str:

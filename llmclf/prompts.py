@@ -31,7 +31,7 @@ from llmclf.backends.base import Message, Role
 from llmclf.codebook import Codebook, Label, Question
 from llmclf.errors import PromptError
 from llmclf.items import Item, Turn
-from llmclf.verbatim import puts_text_in_verbatim
+from llmclf.verbatim import puts_text_in_verbatim, template_sources
 
 PROMPT_FILE = "prompt.jinja"
 DEFAULT_FILE = "default.jinja"
@@ -57,6 +57,19 @@ class Prompt:
         self._template = self._load()
         self._is_verbatim = puts_text_in_verbatim(self._template.environment, str(self._template.name))
         self._frames: dict[tuple[Question, str, str | None], tuple[Message, ...]] = {}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The sources of its templates, by name.
+
+        Raises:
+            PromptError: one that it extends or includes is not there.
+
+        """
+        try:
+            return template_sources(self._template.environment, str(self._template.name))
+        except TemplateError as error:
+            raise self._fault(error) from None
 
     def messages(
         self, question: Question, item: Item, *, label: Label | None = None, reply_schema: str | None = None

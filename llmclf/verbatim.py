@@ -1,8 +1,9 @@
-"""Whether a template does nothing with an item's text but put it in, so that the rest can be rendered once for all."""
+"""What a template reads and does: its sources, and whether it does nothing with an item's text but put it in."""
 
 from collections.abc import Iterator
 
 from jinja2 import Environment, TemplateError, nodes
+from jinja2.meta import find_referenced_templates
 
 _REWRITING = (nodes.FilterBlock, nodes.AssignBlock, nodes.CallBlock, nodes.Import, nodes.FromImport, nodes.Include)
 
@@ -14,7 +15,7 @@ def puts_text_in_verbatim(environment: Environment, name: str) -> bool:
     Where it cannot be told, it does not.
     """
     try:
-        sources = list(_with_parent_templates(environment, name))
+        sources = [environment.parse(source) for source in template_sources(environment, name).values()]
     except TemplateError:  # to be told when it is rendered
         return False
     if any(not isinstance(extends.template, nodes.Const) for s in sources for extends in s.find_all(nodes.Extends)):
@@ -25,13 +26,22 @@ def puts_text_in_verbatim(environment: Environment, name: str) -> bool:
     return all(_is_verbatim(source, frozenset(macros)) for source in sources)
 
 
-def _with_parent_templates(environment: Environment, name: str) -> Iterator[nodes.Template]:
-    assert environment.loader
-    source = environment.parse(environment.loader.get_source(environment, name)[0])
-    yield source
-    for extends in source.find_all(nodes.Extends):
-        if isinstance(extends.template, nodes.Const):
-            yield from _with_parent_templates(environment, extends.template.value)
+def template_sources(environment: Environment, name: str) -> dict[str, str]:
+    """Give the source of a template and of those that it refers to by name.
+
+    Raises:
+        TemplateError: one cannot be found or read.
+
+    """
+    sources: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name not in sources:
+            assert environment.loader
+            sources[name] = environment.loader.get_source(environment, name)[0]
+            waiting += filter(None, find_referenced_templates(environment.parse(sources[name])))
+    return sources
 
 
 def _mentions_item(node: nodes.Node) -> bool:

@@ -53,6 +53,17 @@ def test_a_text_without_an_answer_has_no_label(classifier: ZeroShotClassifier) -
     assert np.isnan(classifier.predict_proba(["good", "", "broken"])).tolist() == [[False] * 2, [True] * 2, [True] * 2]
 
 
+def test_a_label_that_a_server_does_not_tell_has_no_probability() -> None:
+    def tell(request: Request) -> Reply:
+        text = request.messages[-1].content.rpartition("Text:\n")[2]
+        seen = {"good": -0.5} if text == "good" else {}
+        return Scores(request.id, seen, {}, origin="logprobs", text=text, remainder=0.1 if seen else 1.0)
+
+    three = ZeroShotClassifier(labels=["good", "bad", "so so"], backend=ScriptedBackend(tell)).fit()
+    assert three.predict(["good", "bad"]).tolist() == ["good", "bad"]
+    assert np.isnan(three.predict_proba(["good", "bad"])).tolist() == [[True, False, True], [True] * 3]
+
+
 def test_frames_and_series_come_back_as_they_went_in(classifier: ZeroShotClassifier) -> None:
     index = pd.Index(list("abcde"))
     series = classifier.predict(pd.Series(TEXTS, index=index))
@@ -140,7 +151,7 @@ def test_predict_is_a_function_of_one_row(real: ZeroShotClassifier) -> None:
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
-def test_frames_go_through_the_plain_api_too(make: Any) -> None:
+def test_frames_go_through_the_plain_api_too(make: Any, tmp_path: Path) -> None:
     backend = ScriptedBackend(script)
     frame = make({"id": ["a", "b"], "text": ["good", None]})
     table = llmclf.annotate_frame(frame, Codebook.from_labels(["good", "bad"]), backend)
@@ -155,6 +166,10 @@ def test_frames_go_through_the_plain_api_too(make: Any) -> None:
     assert list(table.columns)[-3:] == ["status", "evidence", "misquoted"]
     assert [None if cell is None else list(cell) for cell in table["evidence"]] == [["so", "good"], None]
     assert list(next(iter(table["misquoted"]))) == ["so"]
+    job = tmp_path / "job.sqlite"
+    for answering in (written, ScriptedBackend(lambda _: pytest.fail("asked"))):  # the second time nothing is asked
+        recorded = llmclf.annotate_frame(frame, book, answering, job=job)
+        assert recorded.to_dict() == table.to_dict() if make is pd.DataFrame else recorded.equals(table)
     with pytest.raises(llmclf.LlmclfError, match="same id"):
         llmclf.annotate_frame(make({"id": ["a", "a"], "text": ["x", "y"]}), Codebook.from_labels(["a", "b"]), backend)
     with pytest.raises(InputError, match="no data frame"):

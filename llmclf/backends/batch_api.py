@@ -120,6 +120,7 @@ class BatchBackend:
         self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
+        self.ahead = batches * requests_per_file
         self._poll = poll
         self._most_batches = batches
         self._most_rounds = rounds
@@ -128,6 +129,7 @@ class BatchBackend:
         self._most_refusals = attempts
         self._sleep = sleep
         self._clock = clock
+        self._errors = self._server.errors(timeout)
         self._service = BatchService(self._server, timeout=timeout, attempts=attempts, sleep=sleep, clock=clock)
         self._ledger: Ledger | None = None
         self._batches: dict[str, Batch] = {}
@@ -258,7 +260,7 @@ class BatchBackend:
                 reasons[custom_id] = found
             else:
                 del unanswered[custom_id]
-                yield from _replies_to(work.asked.pop(custom_id), found)
+                yield from self._replies_to(work.asked.pop(custom_id), found)
         if refusal:
             raise refusal
         status = Status.TIMEOUT if batch.status == "expired" else Status.FAILED
@@ -269,7 +271,7 @@ class BatchBackend:
             if asked.rounds < self._most_rounds:
                 work.queue.put(custom_id, size)
             else:
-                yield from _replies_to(work.asked.pop(custom_id), reasons.get(custom_id, left_out))
+                yield from self._replies_to(work.asked.pop(custom_id), reasons.get(custom_id, left_out))
 
     def _put_back(self, work: _Work, batch: Batch) -> None:
         """Wait with what the service had no place for.
@@ -289,10 +291,9 @@ class BatchBackend:
         work.not_before = self._clock() + FULL_PAUSE
         log.info("batch %s finds no place: trying again in %d s", batch.id, FULL_PAUSE)
 
-
-def _replies_to(asked: _Asked, found: ChatAnswer | AttemptError) -> Iterator[Reply]:
-    for request in asked.requests:
-        if isinstance(found, ChatAnswer):
-            yield found.reply(request.id, seconds=0.0)
-        else:
-            yield Failure(request.id, found.status, found.detail, found.retryable)
+    def _replies_to(self, asked: _Asked, found: ChatAnswer | AttemptError) -> Iterator[Reply]:
+        for request in asked.requests:
+            if isinstance(found, ChatAnswer):
+                yield self._errors.without_key(found.reply(request, seconds=0.0))
+            else:
+                yield Failure(request.id, found.status, found.detail, found.retryable)

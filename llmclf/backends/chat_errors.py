@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from llmclf.backends.base import Reply, Scores
+from llmclf.backends.keys import LEAST_PART, cover_key
 from llmclf.backends.rate_limits import Allowance, allowances
 from llmclf.errors import ServerRefused
 from llmclf.status import Status
@@ -27,6 +29,11 @@ STATUS_OF_CODE = {
     "exceed_context_size_error": Status.TOO_LONG,  # llama.cpp
     "content_policy_violation": Status.FILTERED,  # OpenAI
     "content_filter": Status.FILTERED,  # Azure
+}
+SETTING_OF_PARAMETER = {
+    "temperature": "temperature",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
 }
 TOO_LONG = re.compile(r"maximum (context|model) length|context (size|length|window)", re.IGNORECASE)  # vLLM and others
 
@@ -56,6 +63,7 @@ class ChatErrors:
     key_variable: str
     timeout: float
     key: str | None = field(default=None, repr=False)
+    asks_logprobs: bool = False
 
     def translated(self, error: Exception, *, has_answered: bool) -> Exception:
         """Say in this package's words what went wrong; the server may have answered other requests."""
@@ -82,13 +90,16 @@ class ChatErrors:
     def _refused(self, error: "openai.APIStatusError", has_answered: bool) -> ServerRefused | None:
         """What the server would say to every request."""
         codes = {error.code, error.type}
+        is_final = error.status_code < 500 and error.status_code not in RETRIED
+        if self.asks_logprobs and is_final and "logprobs" in f"{error.param} {self._said(error)}":
+            return self.no_log_probabilities(self._said(error))
+        if codes & UNSUPPORTED:
+            return self._unsupported(error)
         name = "Check the model's name, and that the address ends as the server's API does, often in /v1"
         bill = "Check the plan and the billing of the account"
         hints = {401: f"Put a valid key into {self.key_variable}", 402: bill, 404: name, 405: name}
         if codes & UNPAID:
             hint = bill
-        elif codes & UNSUPPORTED:
-            hint = "As None, temperature and max_tokens are left to the server"
         elif error.status_code < 400:
             to = self.one_line(error.response.headers.get("location"))
             hint = f"It redirects to {to}: give that address, if you trust it"
@@ -98,6 +109,20 @@ class ChatErrors:
         else:
             hint = hints.get(error.status_code, "")
         return ServerRefused(f"{self.address} refuses {self.model!r}: {self._said(error)}", hint) if hint else None
+
+    def _unsupported(self, error: "openai.APIStatusError") -> ServerRefused:
+        said = self._said(error)
+        parameter = error.param or next((name for name in SETTING_OF_PARAMETER if name in said), "a parameter")
+        setting = SETTING_OF_PARAMETER.get(parameter)
+        hint = f"Leave it out: --setting {setting}=none" if setting else "Give a model that takes it"
+        return ServerRefused(f"{self.address}: {self.model!r} does not take {parameter} as given: {said}", hint)
+
+    def no_log_probabilities(self, said: str) -> ServerRefused:
+        """Say that a server gives no log-probabilities, and what gives probabilities all the same."""
+        return ServerRefused(
+            f"{self.address} gives no log-probabilities of {self.model!r}: {said}",
+            "Give fewer top_logprobs, or leave them out: --samples gives probabilities, too",
+        )
 
     def _failed(self, error: "openai.APIStatusError", has_answered: bool) -> AttemptError:
         """What the server says to this request, or at this moment."""
@@ -124,7 +149,16 @@ class ChatErrors:
     def one_line(self, text: object) -> str:
         """Give one short line, without the key, which some servers repeat."""
         line = " ".join(str(text).split())
-        return (line.replace(self.key, "***") if self.key else line)[:200]
+        return cover_key(line, self.key, min(LEAST_PART, len(self.key or "")))[:200]
+
+    def without_key(self, reply: Reply) -> Reply:
+        """Give a reply without the key; one as short as `none` or `ollama` is no secret, and may be a word in it."""
+        text, model, fingerprint = (
+            cover_key(said, self.key) for said in (reply.text, reply.served_model, reply.fingerprint)
+        )
+        if isinstance(reply, Scores) and text != reply.text:  # its tokens spell the key, too
+            reply = replace(reply, written=())
+        return replace(reply, text=text, served_model=model, fingerprint=fingerprint)
 
 
 def asked_pause(headers: Mapping[str, str]) -> float | None:

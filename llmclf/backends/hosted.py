@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import Failure, Json, Likelihoods, Reply, Request, Scores, Structured
 from llmclf.backends.breaker import Breaker
 from llmclf.backends.chat_answer import ChatAnswer
 from llmclf.backends.chat_errors import AttemptError
@@ -26,6 +26,9 @@ MOST_IN_FLIGHT = 1000  # each takes a connection, and a process may have about s
 class HostedBackend:
     """Answers by a chat server, with many requests in flight.
 
+    With `top_logprobs`, labels that need no reason are asked for without a schema, and have the probability of their
+    first tokens: see `Scores`. What a prompt begins of the reply is then left out, and `ANSWER_ALONE` put at its end.
+
     Args:
         model: the name that the server knows it by.
         base_url: the address of the API, as the server documents it; None is OpenAI's own.
@@ -39,14 +42,14 @@ class HostedBackend:
         down_seconds: how long a server that has answered is waited for when it answers nobody any more.
         requests_per_minute: how many are sent at most; without it, as many as the server turns out to allow.
         tokens_per_minute: how many are sent for and asked for at most, at four characters a token.
-        max_tokens: where a reply is cut; None leaves it to the server.
+        max_tokens: where a reply that gives reasons, or is JSON, is cut; None leaves it to the server.
         temperature: None leaves it to the server; some models take no other value than their own.
+        top_logprobs: how many of the likeliest tokens, in each place, the server gives log-probabilities of; most give
+            20 at most. None asks for none.
         sleep: how to wait between attempts.
         clock: seconds, as `sleep` counts them.
 
     """
-
-    forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class HostedBackend:
         tokens_per_minute: float | None = None,
         max_tokens: int | None = 512,
         temperature: float | None = 0.0,
+        top_logprobs: int | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,18 +79,29 @@ class HostedBackend:
         for name, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
             if limit is not None and limit <= 0:
                 raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
+        if top_logprobs is not None and top_logprobs < 1:
+            raise InputError(f"top_logprobs is {top_logprobs}", "Give 1 or more, or none")
         self._server = ChatServer(
-            model, base_url, key=key, key_variable=key_variable, max_tokens=max_tokens, temperature=temperature
+            model,
+            base_url,
+            key=key,
+            key_variable=key_variable,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_logprobs=top_logprobs,
         )
         self.address = self._server.address
         self.name = model
+        self.forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
+        if top_logprobs is not None:
+            self.forms |= {Likelihoods}
         self.identity = self._server.identity
-        self.resolved: Mapping[str, Json] = {}
+        self.resolved: Mapping[str, Json] = self._server.settings
         self.measured: Mapping[str, Json] = {}
-        self._max_tokens = max_tokens
+        self._errors = self._server.errors(timeout)
         self._window = Window(clock, concurrency or 1, concurrency or MOST_IN_FLIGHT)
         self._service = Service(
-            self._server.errors(timeout),
+            self._errors,
             Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute),
             Breaker(clock, down_seconds),
             self._window,
@@ -98,6 +113,15 @@ class HostedBackend:
         )
         self._connections = Connections(self._server.async_client)
         self._loop = LoopThread("llmclf-hosted")
+
+    @property
+    def ahead(self) -> int:
+        """How many requests are in flight, at most, as things stand."""
+        return self._window.size
+
+    def tell_sent(self, tell: Callable[[], None]) -> None:
+        """Have it called, on another thread, when a request goes out for the first time."""
+        self._service.tell_sent = tell
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Give one reply for every request, as they come, pulling at most `concurrency` requests ahead.
@@ -117,14 +141,16 @@ class HostedBackend:
     async def _reply(self, flight: Flight) -> Reply:
         request, started = flight.request, time.monotonic()
         body = self._server.body(request)
-        characters = sum(len(message.content) for message in request.messages)
-        tokens = characters // CHARACTERS_A_TOKEN + (self._max_tokens or 0)
+        tokens = self._server.tokens(request)
         try:
             answer = await self._service.ask(flight, tokens, lambda: self._send(body), _read)
         except AttemptError as error:
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
-        return answer.reply(request.id, time.monotonic() - started)
+        reply = self._errors.without_key(answer.reply(request, time.monotonic() - started))
+        if isinstance(reply, Scores) and not reply.written:
+            raise self._errors.no_log_probabilities("its answer holds none")
+        return reply
 
     async def _send(self, body: dict[str, Any]) -> "httpx2.Response":
         import httpx2

@@ -95,7 +95,7 @@ class LocalBackend:
             threads=threads,
             packed=not reproducible,
         )
-        self._window = window
+        self.ahead = self._window = window
         self._max_tokens = max_tokens
         self._labels: dict[tuple[tuple[str, ...], bool], Labels] = {}
         self.name = path.name

@@ -20,6 +20,8 @@ class Flight:
     request: Request
     is_waiting: bool = True
     """For its turn, or to be sent again; not for an answer."""
+    is_sent: bool = False
+    """Once, whatever became of it."""
     is_called_off: bool = False
     """Nothing more shall be sent for it."""
     seconds: float = 0.0
@@ -55,7 +57,8 @@ class LoopThread:
         in_flight, fatal = 0, None
         try:
             while True:
-                room = 0 if fatal or self._is_closing else max(0, most() - in_flight)
+                # What has come in is given first: the caller may have to keep it before its place is taken again.
+                room = 0 if fatal or self._is_closing or group.has_landed else max(0, most() - in_flight)
                 for request in islice(source, room):
                     group.start(request)
                     in_flight += 1
@@ -106,7 +109,7 @@ class _Group:
         self._flights: dict[asyncio.Task[Reply], Flight] = {}
         self._ended: list[_Outcome] = []
         self._handed_over: SimpleQueue[list[_Outcome]] = SimpleQueue()
-        self._taken: Iterator[_Outcome] = iter(())
+        self._taken: deque[_Outcome] = deque()
 
     # On the caller's thread
 
@@ -116,11 +119,15 @@ class _Group:
             self._is_woken = True
             self._loop.call_soon_threadsafe(self._take_off)
 
+    @property
+    def has_landed(self) -> bool:
+        """Whether the next outcome is here."""
+        return bool(self._taken)
+
     def next(self) -> _Outcome:
-        for outcome in self._taken:
-            return outcome
-        self._taken = iter(self._handed_over.get())
-        return next(self._taken)
+        if not self._taken:
+            self._taken.extend(self._handed_over.get())
+        return self._taken.popleft()
 
     # On the loop's thread
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from itertools import chain
+from typing import Protocol, runtime_checkable
 
 from llmclf.backends.base import Backend, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.budget import Budget
@@ -13,6 +14,24 @@ _MOST_WAITING = 1024
 """Requests that need no asking and may wait while the backend takes requests."""
 
 _Forms = frozenset[type[Likelihoods] | type[Structured]]
+
+
+class Keeping(Protocol):
+    """Says what of a request and its reply is recorded."""
+
+    def request(self, request: Request) -> Request:
+        """Give what is recorded of a request; by that it is found again."""
+
+    def reply(self, request: Request, reply: Reply) -> Reply:
+        """Give what is recorded of a reply."""
+
+
+@runtime_checkable
+class SendsLater(Protocol):
+    """A backend that takes requests before it sends them, and tells when it does."""
+
+    def tell_sent(self, tell: Callable[[], None]) -> None:
+        """Have it called when a request goes out for the first time."""
 
 
 class RecordedBackend:
@@ -37,17 +56,27 @@ class RecordedBackend:
         self._store = store
         self._budget = budget or Budget()
         self._numbers = numbers
+        self.keeping: Keeping | None = None
+        """What is recorded, where that is not all."""
         self.name = backend.name
         self.identity = backend.identity
         self._identity_digest = identity_digest(backend.identity)
         self.forms = backend.forms
         self.resolved = backend.resolved
         self.measured = backend.measured
+        self._sends_later = isinstance(backend, SendsLater)
+        if isinstance(backend, SendsLater):
+            backend.tell_sent(store.count_sent)
         self.tokens_to_read = backend.tokens_to_read
         self.asked = 0
         """Requests that went to the backend and were answered."""
         self.found = 0
         """Requests that were answered from the record, or by an equal request's answer."""
+
+    @property
+    def ahead(self) -> int:
+        """How many requests it may take before it gives a reply."""
+        return self._backend.ahead
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer from the record, and through the backend; see `Backend.answer`.
@@ -59,7 +88,7 @@ class RecordedBackend:
         stream = iter(requests)
         try:
             for request in stream:
-                reply = self._find(request, request_key(request, self._identity_digest))
+                reply = self._find(request, self._key(request))
                 if reply is not None:
                     self.found += 1
                     yield reply
@@ -67,6 +96,16 @@ class RecordedBackend:
                     yield from self._ask(chain([request], stream))
         finally:
             self._store.commit()
+
+    def _key(self, request: Request) -> bytes:
+        kept = self.keeping.request(request) if self.keeping else request
+        return request_key(kept, self._identity_digest)
+
+    def _add(self, request: Request, key: bytes, reply: Reply) -> int:
+        kept, said = request, reply
+        if self.keeping:
+            kept, said = self.keeping.request(request), self.keeping.reply(request, reply)
+        return self._store.add(kept, key, self.identity, said)
 
     def _find(self, request: Request, key: bytes) -> Reply | None:
         found = self._store.find(request, key)
@@ -84,10 +123,12 @@ class RecordedBackend:
         keys: dict[int, bytes] = {}
         equals = 0
 
+        most_waiting = max(_MOST_WAITING, self.ahead)
+
         def missing() -> Iterator[Request]:
             nonlocal equals
-            while len(found) + equals < _MOST_WAITING and (request := next(stream, None)) is not None:
-                key = request_key(request, self._identity_digest)
+            while len(found) + equals < most_waiting and (request := next(stream, None)) is not None:
+                key = self._key(request)
                 if key in open_requests:
                     open_requests[key].append(request)
                     equals += 1
@@ -98,13 +139,17 @@ class RecordedBackend:
                 else:
                     open_requests[key] = [request]
                     keys[request.id] = key
-                    self._store.count_sent()
+                    if not self._sends_later:
+                        self._store.count_sent()
+                    # A kill then costs no more replies than may be under way.
+                    if self._store.uncommitted + len(open_requests) > self._backend.ahead:
+                        self._store.commit()
                     yield request
 
         for reply in self._backend.answer(missing()):
             key = keys.pop(reply.request_id)
             equal = open_requests.pop(key)
-            number = self._store.add(equal[0], key, self.identity, reply)
+            number = self._add(equal[0], key, reply)
             self._budget.settle(reply)
             self.asked += 1
             if len(equal) > 1:
@@ -146,6 +191,7 @@ class ScriptedBackend:
         self.identity = Identity({"engine": "scripted", "name": name})
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
+        self.ahead = 1024
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer one request after the other; see `Backend.answer`."""

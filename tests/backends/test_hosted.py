@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -20,8 +22,22 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request as Received
 from werkzeug import Response
 
-from llmclf.backends.base import Backend, Completion, Failure, Likelihoods, Message, Reply, Request, Structured, Usage
+from llmclf.backends.base import (
+    Backend,
+    Completion,
+    Failure,
+    Likelihoods,
+    Message,
+    Reply,
+    Request,
+    Scores,
+    Structured,
+    Usage,
+    WrittenToken,
+)
+from llmclf.backends.chat_request import ANSWER_ALONE
 from llmclf.backends.hosted import HostedBackend
+from llmclf.backends.local import LocalBackend
 from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
 from llmclf.status import Status
 
@@ -228,6 +244,148 @@ def test_what_is_no_answer_says_why(
     assert reply.served_model == "m-2026-01-01"
     assert reply.usage.completion_tokens == 4
     assert len(server.log) == 1
+
+
+def test_a_reply_that_reasoning_left_no_room_for_says_so(server: HTTPServer, connect: Opener) -> None:
+    body = chat("", "length")
+    body["usage"]["completion_tokens_details"] = {"reasoning_tokens": 4}
+    server.expect_request(CHAT).respond_with_json(body)
+    reply = failure(connect())
+    assert reply.status == Status.CUT
+    assert reply.detail == "the reply was cut at 4 tokens, 4 of them reasoning: give a larger max_tokens"
+    assert reply.usage.reasoning_tokens == 4
+
+
+# Log-probabilities
+
+
+LABELS = Likelihoods(("sports", "politics"))
+LABEL_QUESTION = Request(
+    7,
+    (Message("system", ("Be brief.",)), Message("user", ("Which?\n", "hello")), Message("assistant", ("It is",))),
+    LABELS,
+)
+
+
+def entry(token: str, probability: float, *likeliest: dict[str, Any]) -> dict[str, Any]:
+    table = {"top_logprobs": list(likeliest)} if likeliest else {}
+    return {"token": token, "logprob": math.log(probability), "bytes": list(token.encode()), **table}
+
+
+SPORTS = entry("sports", 0.6, entry("sports", 0.6), entry("polit", 0.2), entry(" Sports", 0.1))
+
+
+def told(content: str, *tokens: object, finish: str = "stop") -> dict[str, Any]:
+    body = chat(content, finish)
+    body["choices"][0]["logprobs"] = {"content": list(tokens), "refusal": None}
+    return body
+
+
+def test_labels_are_asked_for_without_a_schema_and_with_log_probabilities(server: HTTPServer, connect: Opener) -> None:
+    server.expect_request(CHAT).respond_with_json(told("sports", SPORTS))
+    only(connect(top_logprobs=5), LABEL_QUESTION)
+    received, _ = server.log[0]
+    assert received.get_json() == {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": f"Which?\nhello\n\n{ANSWER_ALONE}"},
+        ],
+        "temperature": 0.0,
+        "max_tokens": len("politics") + 8,
+        "logprobs": True,
+        "top_logprobs": 5,
+    }
+
+
+def test_tables_of_likely_tokens_are_kept_as_they_came_and_read(server: HTTPServer, connect: Opener) -> None:
+    server.expect_request(CHAT).respond_with_json(told("sports", SPORTS))
+    reply = only(connect(top_logprobs=3), LABEL_QUESTION)
+    assert isinstance(reply, Scores)
+    assert reply.log_likelihoods == pytest.approx({"sports": math.log(0.7), "politics": math.log(0.2)})
+    assert reply.remainder == pytest.approx(0.1)
+    assert (reply.request_id, reply.origin, reply.text) == (7, "logprobs", "sports")
+    likeliest = tuple((text, math.log(value)) for text, value in [("sports", 0.6), ("polit", 0.2), (" Sports", 0.1)])
+    assert reply.written == (WrittenToken("sports", math.log(0.6), likeliest),)
+    assert (reply.served_model, reply.fingerprint, reply.usage.completion_tokens) == ("m-2026-01-01", "fp_1", 4)
+
+
+def test_tokens_are_read_by_their_bytes_where_there_are_any(server: HTTPServer, connect: Opener) -> None:
+    half = {"token": "\\xf0", "logprob": 0.0, "bytes": [240], "top_logprobs": []}
+    bare = {"token": "sports", "logprob": 0.0, "bytes": None}
+    server.expect_request(CHAT).respond_with_json(told("sports", half, bare))
+    reply = only(connect(top_logprobs=3), LABEL_QUESTION)
+    assert isinstance(reply, Scores)
+    assert [token.text for token in reply.written] == ["\udcf0", "sports"]
+
+
+def test_a_label_with_more_words_than_were_asked_for_is_no_cut_reply(server: HTTPServer, connect: Opener) -> None:
+    server.expect_request(CHAT).respond_with_json(told("sports\n\nThe", SPORTS, finish="length"))
+    assert isinstance(only(connect(top_logprobs=3), LABEL_QUESTION), Scores)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (chat(None, refusal="No."), Status.REFUSED),
+        (chat("spo", "content_filter"), Status.FILTERED),
+        (chat("", "length"), Status.CUT),
+        (chat(" "), Status.MALFORMED),
+    ],
+)
+def test_what_names_nothing_is_a_failure_also_where_labels_are_asked_for(
+    server: HTTPServer, connect: Opener, body: object, status: Status
+) -> None:
+    server.expect_request(CHAT).respond_with_json(body)
+    assert failure(connect(top_logprobs=3), LABEL_QUESTION).status == status
+
+
+def test_reasons_are_asked_for_in_json_as_ever(server: HTTPServer, connect: Opener) -> None:
+    server.expect_request(CHAT).respond_with_json(chat())
+    assert isinstance(only(connect(top_logprobs=20)), Completion)
+    received, _ = server.log[0]
+    assert "logprobs" not in received.get_json()
+    assert received.get_json()["max_tokens"] == 512
+
+
+def test_log_probabilities_are_another_identity(connect: Opener) -> None:
+    backend = connect(top_logprobs=20)
+    assert backend.forms == {Likelihoods, Structured}
+    assert backend.resolved == {"temperature": 0.0, "max_tokens": 512, "top_logprobs": 20}
+    assert backend.identity.settings == {**backend.resolved, "instruction": ANSWER_ALONE}
+    with pytest.raises(InputError, match="top_logprobs is 0"):
+        connect(top_logprobs=0)
+
+
+@pytest.mark.parametrize("logprobs", [None, {"content": None}, {"content": []}, {"tokens": ["sports"]}])
+def test_a_server_that_gives_no_log_probabilities_is_an_error_that_says_what_does(
+    server: HTTPServer, connect: Opener, logprobs: object
+) -> None:
+    body = chat("sports")
+    body["choices"][0]["logprobs"] = logprobs
+    server.expect_request(CHAT).respond_with_json(body)
+    with pytest.raises(ServerRefused, match=r"gives no log-probabilities of 'm'.*--samples"):
+        only(connect(top_logprobs=20), LABEL_QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        (400, fault("`logprobs` is not supported with this model")),
+        (403, fault("You are not allowed to request logprobs from this model")),
+        (400, fault("Invalid value: less than or equal to 5 is expected", param="top_logprobs")),
+    ],
+)
+def test_a_server_that_refuses_log_probabilities_is_not_asked_on(
+    server: HTTPServer, connect: Opener, code: int, body: dict[str, Any]
+) -> None:
+    server.expect_request(CHAT).respond_with_json(body, status=code)
+    with pytest.raises(ServerRefused, match=r"Give fewer top_logprobs.*--samples") as raised:
+        list(connect(top_logprobs=20).answer([LABEL_QUESTION] * 50))
+    assert body["error"]["message"] in raised.value.message
+    server.clear()
+    server.expect_request(CHAT).respond_with_json(fault("what are logprobs"), status=400)
+    assert failure(connect()).status == Status.FAILED, "who asks for none is told of none"
 
 
 # Faults that pass
@@ -477,7 +635,11 @@ def test_one_text_forbidden_does_not_end_the_job(server: HTTPServer, connect: Op
         (404, fault("The model does not exist", code="model_not_found"), "model's name"),
         (429, fault("You exceeded your current quota", code="insufficient_quota"), "billing"),
         (402, fault("Insufficient Balance"), "billing"),
-        (400, fault("'temperature' does not support 0.0", code="unsupported_value"), "temperature"),
+        (400, fault("'temperature' does not support 0.0", code="unsupported_value"), "--setting temperature=none"),
+        (400, fault("Not 0.0", param="temperature", code="unsupported_value"), "--setting temperature=none"),
+        (400, fault("'max_tokens' is not supported", code="unsupported_parameter"), "--setting max_tokens=none"),
+        (400, fault("No", param="max_completion_tokens", code="unsupported_parameter"), "--setting max_tokens=none"),
+        (400, fault("No", param="response_format", code="unsupported_parameter"), "a model that takes it"),
     ],
 )
 def test_what_every_request_would_hear_is_raised(
@@ -490,6 +652,7 @@ def test_what_every_request_would_hear_is_raised(
     assert body["error"]["message"] in raised.value.message
     assert backend.address in raised.value.message
     assert hint in raised.value.hint
+    assert (body["error"]["param"] or "") in raised.value.message
     assert "\n" not in str(raised.value)
     assert len(server.log) <= 4, "after a refusal nothing more is asked"
 
@@ -953,3 +1116,29 @@ def test_a_real_server_without_that_path_is_refused(llama_server: str) -> None:
     with pytest.raises(BackendError, match="often in /v1"):
         only(backend)
     backend.close()
+
+
+ABOUT_SPORTS = "Is this text about sports? Answer Yes or No.\nText:\n"
+
+
+def test_a_real_server_tells_of_labels_what_the_local_engine_finds(llama_server: str, gguf: Path) -> None:
+    hosted, local = HostedBackend("smollm2", llama_server, top_logprobs=20), LocalBackend(gguf, layout="shipped")
+    labels = Likelihoods(("Yes", "No"))
+    try:
+        for text in ("The team won in the last minute.", "Parliament votes on the budget."):
+            told = only(hosted, Request(0, (Message("user", (ABOUT_SPORTS, text)),), labels))
+            scored = only(local, Request(0, (Message("user", (ABOUT_SPORTS, text, f"\n\n{ANSWER_ALONE}")),), labels))
+            assert isinstance(told, Scores)
+            assert isinstance(scored, Scores)
+            assert scored.tokens == {"Yes": 1, "No": 1}
+            table = dict(told.written[0].likeliest)
+            assert len(table) == 20
+            for label in labels.labels:
+                # In 4 bits, two builds of llama.cpp differ by so much.
+                assert table[label] == pytest.approx(scored.log_likelihoods[label], abs=0.3)
+                assert table[label] <= told.log_likelihoods[label] + 1e-6 <= table[label] + 0.2, "other spellings"
+            assert told.remainder < 0.3
+            assert told.served_model == "smollm2"
+    finally:
+        hosted.close()
+        local.close()

@@ -4,19 +4,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+
+from llmclf.codebook import Codebook
 
 from .conftest import Cli
 
 TALK = "id,a,b\nx,I lost my job.,That must hurt.\ny,I won!,\nz,,\n"
 
 
-def chat(text: str, finish: str = "stop") -> Response:
+def chat(text: str, finish: str = "stop", model: str = "m") -> Response:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    said = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    said = {"id": "1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]}
     return Response(json.dumps(said), content_type="application/json")
 
 
@@ -86,8 +89,71 @@ def test_retry_asks_again_what_may_be_mended_and_with_all_the_rest(
     assert json.loads(cli("job", "retry", failed.name, "--all", "--json").out) == {"asked": 1, "failed": 0}
     assert cli("job", "export", failed.name, "--out", "again.csv").code == 0
     rows = (folder / "again.csv").read_text().splitlines()
-    assert [row.split(",")[0::7] for row in rows[1:]] == [["a", "ok"], ["b", "ok"], ["c", "empty"], ["d", "ok"]]
+    assert [row.split(",")[0::9] for row in rows[1:]] == [["a", "ok"], ["b", "ok"], ["c", "empty"], ["d", "ok"]]
     assert "all questions" not in cli("job", "failures", failed.name).out
+
+
+def test_a_model_that_changed_within_a_job_is_told_by_status_and_audit(
+    cli: Cli, folder: Path, httpserver: HTTPServer
+) -> None:
+    arguments = ["--codebook", "mood.toml", "--job", "job.sqlite", "--backend", f"{httpserver.url_for('/v1')}#m"]
+    tables = ["model.csv", "people.csv", "--codebook", "mood.toml", "--kind", "expert", "--job", "job.sqlite"]
+    (folder / "people.csv").write_text("item,annotator,label\na,x,glad\nb,x,sad\n")
+
+    def annotate(table: str, model: str) -> None:
+        httpserver.clear()
+        httpserver.expect_request("/v1/chat/completions").respond_with_handler(
+            lambda _: chat('{"label": "glad"}', model=model)
+        )
+        assert cli("annotate", table, "--out", "model.csv", *arguments).code in (0, 3)
+
+    (folder / "first.csv").write_text("id,text\na,I won.\n")
+    annotate("first.csv", "m-1")
+    (told,) = json.loads(cli("job", "status", "job.sqlite", "--json").out)
+    assert [(one["model"], one["fingerprint"], one["answers"]) for one in told["served"]] == [("m-1", "", 1)]
+    for command in (["job", "status", "job.sqlite"], ["audit", *tables]):
+        assert "changed" not in cli(*command).out
+    (folder / "second.csv").write_text("id,text\na,I won.\nb,My cat died.\n")
+    annotate("second.csv", "m-2")
+    for command in (["job", "status", "job.sqlite"], ["audit", *tables]):
+        shown = " ".join(cli(*command).out.split())
+        assert "the model changed within the job: m-1, 1 answers" in shown
+        assert "m-2, 1 answers" in shown
+    (plan,) = json.loads(cli("audit", *tables, "--json").out)["served"]
+    assert (plan["job"], plan["plan"], plan["annotator"]) == ("job.sqlite", 1, "m")
+    assert [(one["model"], one["answers"]) for one in plan["models"]] == [("m-1", 1), ("m-2", 1)]
+    assert plan["models"][0]["last"] <= plan["models"][1]["first"]
+    assert "no job file at missing" in cli("audit", *tables[:-1], "missing").err
+
+
+def test_retry_asks_for_samples_as_they_were_asked_for(cli: Cli, folder: Path, httpserver: HTTPServer) -> None:
+    asked: list[float] = []
+    is_well = False
+
+    def answer(received: Request) -> Response:
+        asked.append(received.get_json()["temperature"])
+        if not is_well and len(asked) > 1:
+            return Response("{}", 500)
+        return chat('{"label": "glad"}')
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(answer)
+    (folder / "one.csv").write_text("id,text\na,I won.\n")
+    arguments = [
+        "one.csv",
+        "--codebook",
+        "mood.toml",
+        "--out",
+        "out.csv",
+        "--backend",
+        f"{httpserver.url_for('/v1')}#m",
+    ]
+    settings = ["--setting", "attempts=1", "--setting", "concurrency=1", "--setting", "temperature=0.7"]
+    cli("annotate", *arguments, "--samples", "3", *settings)
+    is_well = True
+    assert json.loads(cli("job", "retry", "out.csv.job.sqlite", "--json").out) == {"asked": 2, "failed": 0}
+    assert set(asked) == {0.7}
+    cli("job", "export", "out.csv.job.sqlite", "--out", "again.jsonl")
+    assert json.loads((folder / "again.jsonl").read_text())["samples"] == 3
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
@@ -174,3 +240,134 @@ def test_bad_input_is_one_line(cli: Cli, folder: Path, arguments: list[str], sai
     assert said in run.err
     assert len(run.err.splitlines()) == 1
     assert sorted(folder.iterdir()) == before
+
+
+class Listening:
+    """A chat server that keeps what it is told, and repeats it as evidence."""
+
+    def __init__(self, httpserver: HTTPServer) -> None:
+        self.said: list[str] = []
+        self.uri = f"{httpserver.url_for('/v1')}#m"
+        httpserver.expect_request("/v1/chat/completions").respond_with_handler(self._answer)
+
+    def _answer(self, received: Request) -> Response:
+        words = received.get_json()["messages"][-1]["content"].rpartition("\n")[2]
+        self.said.append(words)
+        reply = chat(json.dumps({"evidence": [words], "rationale": f"It says {words}", "label": "glad"}))
+        content = json.loads(reply.data) | {"usage": {"prompt_tokens": 1000, "completion_tokens": 100}}
+        return Response(json.dumps(content), content_type="application/json")
+
+
+@pytest.fixture
+def listening(httpserver: HTTPServer) -> Listening:
+    return Listening(httpserver)
+
+
+PERSONAL = "Write to ann@example.com or call +44 20 7946 0958"
+
+
+def test_personal_data_stays_here_and_is_back_in_the_table(cli: Cli, folder: Path, listening: Listening) -> None:
+    (folder / "in.csv").write_text(f"id,text\na,{PERSONAL}\n")
+    arguments = ["--codebook", "why.toml", "--out", "out.jsonl", "--job", "job.sqlite", "--backend", listening.uri]
+    assert cli("annotate", "in.csv", *arguments, "--redact").code == 0
+    assert listening.said == ["Write to [EMAIL_1] or call [PHONE_1]"]
+    row = json.loads((folder / "out.jsonl").read_text())
+    assert (row["evidence"], row["misquoted"]) == ([PERSONAL], None)
+    assert row["rationale"] == f"It says {PERSONAL}"
+    assert "ann@" not in (folder / "job.sqlite").read_bytes().decode(errors="replace")
+    assert cli("job", "export", "job.sqlite", "--out", "again.jsonl").code == 0
+    assert (folder / "again.jsonl").read_text() == (folder / "out.jsonl").read_text()
+    unredacted = cli("annotate", "in.csv", *arguments)
+    assert unredacted.code == 2
+    assert "was begun with redaction" in unredacted.err
+    assert len(listening.said) == 1
+
+
+def test_a_record_without_texts_gives_the_same_labels_and_asks_nothing_again(
+    cli: Cli, folder: Path, listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "in.csv").write_text(f"id,text\na,{PERSONAL}\nb,Something else\n")
+    arguments = ["--codebook", "why.toml", "--out", "out.jsonl", "--job", "job.sqlite", "--backend", listening.uri]
+    assert "LLMCLF_TEXT_KEY holds no key" in cli("annotate", "in.csv", *arguments, "--no-texts").err
+    monkeypatch.setenv("LLMCLF_TEXT_KEY", "0123456789abcdef0123")
+    for _ in range(2):
+        assert cli("annotate", "in.csv", *arguments, "--no-texts").code == 0
+        assert len(listening.said) == 2
+        kept = b"".join(file.read_bytes() for file in folder.glob("job.sqlite*"))
+        assert b"ann@" not in kept
+        assert b"Something else" not in kept
+    assert [json.loads(line)["label"] for line in (folder / "out.jsonl").read_text().splitlines()] == ["glad", "glad"]
+    monkeypatch.setenv("LLMCLF_TEXT_KEY", "another key, another")
+    assert "was begun under another key" in cli("annotate", "in.csv", *arguments, "--no-texts").err
+    assert "was begun without texts" in cli("annotate", "in.csv", *arguments).err
+
+
+def test_what_failed_in_a_record_without_texts_is_asked_again_from_the_table(
+    cli: Cli, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMCLF_TEXT_KEY", "0123456789abcdef0123")
+    (folder / "in.csv").write_text("id,text\na,Fine.\nb,I lost.\n")
+    arguments = ["--codebook", "mood.toml", "--out", "out.csv", "--job", "job.sqlite", "--backend", server.uri]
+    assert cli("annotate", "in.csv", *arguments, "--no-texts", "--setting", "attempts=1").code == 3
+    assert "keeps no texts to ask about again" in cli("job", "retry", "job.sqlite").err
+    server.is_well = True
+    again = cli("annotate", "in.csv", *arguments, "--no-texts", "--json")
+    assert (again.code, json.loads(again.out)["asked"]) == (0, 1)
+
+
+def test_a_bundle_holds_all_that_a_reviewer_needs(cli: Cli, folder: Path, listening: Listening) -> None:
+    book = folder / "book"
+    book.mkdir()
+    (folder / "why.toml").rename(book / "codebook.toml")
+    (book / "prompt.jinja").write_text('{% extends "default.jinja" %}{% block system %}Judge.{% endblock %}')
+    arguments = ["--codebook", "book", "--out", "out.jsonl", "--job", "job.sqlite", "--backend", listening.uri]
+    cli("annotate", "in.csv", *arguments)
+    assert cli("job", "bundle", "job.sqlite", "--out", "job.zip").code == 0
+    status = cli("job", "status", "job.sqlite").out
+    for file in folder.glob("job.sqlite*"):
+        file.unlink()
+    assert cli("job", "status", "job.zip").out.replace("job.zip", "job.sqlite") == status
+    assert cli("job", "export", "job.zip", "--out", "again.jsonl").code == 0
+    assert (folder / "again.jsonl").read_text() == (folder / "out.jsonl").read_text()
+    with ZipFile(folder / "job.zip") as bundle:
+        plan = json.loads(bundle.read("plans/1/plan.json"))
+        assert plan["identity"]["model"]["model"] == "m"
+        assert {"llmclf", "python", "openai"} <= set(plan["versions"])
+        assert b"Judge." in bundle.read("plans/1/prompt.jinja")
+        (folder / "codebook.json").write_bytes(bundle.read("plans/1/codebook.json"))
+    assert Codebook.load(folder / "codebook.json").hash == Codebook.load(book).hash
+    (folder / "other.zip").write_bytes(b"")
+    with ZipFile(folder / "other.zip", "w") as other:
+        other.writestr("x", "y")
+    assert "is no bundle of a job" in cli("job", "status", "other.zip").err
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_pipe_in_and_a_pipe_out(cli: Cli, listening: Listening) -> None:
+    arguments = ["--codebook", "why.toml", "--backend", listening.uri]
+    formats = ["--format", "csv", "--out-format", "jsonl"]
+    unnamed = cli("annotate", "-", *formats, *arguments, "--out", "-", stdin=b"id,text\na,Fine.\n")
+    assert "Give --job FILE" in unnamed.err
+    run = cli("annotate", "-", *formats, *arguments, "--out", "-", "--job", "j.sqlite", stdin=b"id,text\na,Fine.\n")
+    (row,) = map(json.loads, run.out.splitlines())
+    assert row["item"] == "a"
+    assert "1 requests asked" in run.err
+    exported = cli("job", "export", "j.sqlite", "--out", "-", "--out-format", "csv")
+    assert exported.out.splitlines()[1].startswith("a,mood,m,model,glad")
+    refused = cli("job", "export", "j.sqlite", "--out", "-", "--out-format", "parquet")
+    assert "Parquet cannot be written to a pipe" in refused.err
+
+
+def test_the_cost_is_shown_and_limited(cli: Cli, folder: Path, listening: Listening) -> None:
+    (folder / "prices.toml").write_text("[m]\ninput = 1000\noutput = 10_000\n")
+    (folder / "in.csv").write_text("id,text\n" + "".join(f"{n},text {n}\n" for n in range(40)))
+    arguments = ["--codebook", "why.toml", "--out", "out.csv", "--job", "job.sqlite", "--backend", listening.uri]
+    settings = ["--prices", "prices.toml", "--setting", "concurrency=1", "--setting", "max_tokens=100"]
+    stopped = cli("annotate", "in.csv", *arguments, *settings, "--max-cost", "20")
+    assert stopped.code == 6
+    assert "a higher --max-cost goes on" in stopped.err
+    assert 5 <= len(listening.said) <= 10  # 2 each
+    done = cli("annotate", "in.csv", *arguments, *settings, "--json")
+    assert json.loads(done.out)["cost"] == pytest.approx(80)
+    assert "cost 80" in done.err
+    assert "Give --prices" in cli("annotate", "in.csv", *arguments, "--max-cost", "1").err
