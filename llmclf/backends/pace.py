@@ -59,7 +59,7 @@ class _Told:
 
     def span(self, now: float, spent: int, amount: int) -> float:
         """Give the seconds that so much takes, when what is left is spread over the time until there is more."""
-        if not self.is_fresh or now >= self.until:
+        if not self.is_fresh or now >= self.until or not amount:
             return 0.0
         return (self.until - now) * amount / (self.left - (spent - self.spent))
 

@@ -13,6 +13,8 @@ _WORTH = 0.25
 _LEAP, _STEP = 2.0, 2**0.5
 _CLEARLY = 0.7
 """As `_WORTH`, for what a glance can tell."""
+_TICK = 1e-6
+"""Seconds that an answer takes, at least, where a clock is too coarse to tell."""
 _REST = 60.0
 """Seconds until a size that was found is questioned."""
 
@@ -46,7 +48,7 @@ class Window:
         self._in_flight += in_flight
         if self._count < max(self.size, _GLANCE):
             return
-        tried = (self.size, self._seconds / self._count)
+        tried = (self.size, max(self._seconds / self._count, _TICK))
         is_full = self._in_flight >= _FULL * self.size * self._count
         is_sure = self._factor == _LEAP and (self._best is None or _gain(self._best, tried) >= _CLEARLY)
         if is_sure or not is_full or self._count >= max(self.size, _SAMPLE):

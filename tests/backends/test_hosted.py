@@ -936,7 +936,7 @@ def test_requests_are_pulled_only_as_replies_are(server: HTTPServer, connect: Op
     assert pulled == 0
     for given in range(1, 11):
         next(replies)
-        assert pulled == given + 2
+        assert given <= pulled <= given + 2, "what came in at the same time is given before more is pulled"
     replies.close()  # type: ignore[attr-defined]
 
 

@@ -215,6 +215,13 @@ def test_tokens_that_are_left_are_spread_as_requests_are() -> None:
     assert pace.take(2000) == 0
 
 
+def test_what_takes_no_tokens_may_be_sent_when_none_are_left() -> None:
+    pace = Pace(lambda: 0.0)
+    pace.told(Sent(0.0, 0, 0), [Allowance("tokens", 0, 10.0)])
+    assert pace.take(0) == 0
+    assert pace.take(1) == 1.0
+
+
 def test_replies_that_overtake_each_other_say_what_the_last_request_met() -> None:
     now = [0.0]
     pace = Pace(lambda: now[0])

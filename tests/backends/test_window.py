@@ -109,3 +109,10 @@ def test_a_server_that_answers_too_late_is_asked_less() -> None:
     for _ in range(20):
         window.timed_out()
     assert window.size == 1
+
+
+def test_a_clock_too_coarse_for_the_server_shows_no_wait() -> None:
+    window = Window(lambda: 0.0, 1, 1000)
+    for _ in range(3000):
+        window.answered(0.0, window.size)
+    assert window.size > 8
