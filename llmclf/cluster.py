@@ -3,8 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ _QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # it would tell on standard output of actors that were ended
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # threads that outlive a fault would begin a cluster of their own
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
@@ -139,7 +140,8 @@ class RayJob:
             take_in(self._store, left)
         if batches:
             records.mkdir(exist_ok=True)
-            yield from self._take_in(batches, self._done(assignment, batches))
+            with closing(self._done(assignment, batches)) as done:
+                yield from self._take_in(batches, done)
         if records.exists() and not any(records.iterdir()):
             records.rmdir()
 
@@ -169,18 +171,19 @@ class RayJob:
                 batch = next(waiting, None)
             yield self._step(one)
 
-    def _done(self, assignment: Assignment, batches: list[MicroBatch]) -> Iterator[Done]:
+    def _done(self, assignment: Assignment, batches: list[MicroBatch]) -> Generator[Done]:
         """Have the micro-batches asked about, and tell of each as it is done."""
         data: Any = self._ray.data
+        actors = min(self._pool.actors, len(batches))
         dataset = data.from_items([asdict(batch) for batch in batches], override_num_blocks=len(batches)).map(
             _Actor,
             fn_constructor_args=(assignment, self._plan),
-            compute=data.ActorPoolStrategy(size=self._pool.actors, max_tasks_in_flight_per_actor=1),
+            compute=data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=1),
             **self._pool.share,
         )
-        rows = iter(dataset.iter_rows())
-        while done := self._unless_fault(lambda: next(rows, {"told": None})["told"]):
-            yield done
+        with closing(iter(dataset.iter_rows())) as rows:  # which ends the actors
+            while done := self._unless_fault(lambda: next(rows, {"told": None})["told"]):
+                yield done
 
     def _unless_fault(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401 - what is called for
         """Give what Ray gives; raise what it was told in its place."""

@@ -253,5 +253,6 @@ def test_parts_are_one_table_in_the_order_of_their_names(tmp_path: Path) -> None
     write_parts(tmp_path / "out", rows, rows=10)
     parts = sorted((tmp_path / "out").iterdir())
     assert [part.name for part in parts] == [f"part-00000{n}.parquet" for n in range(3)]
+    assert [len(pl.read_parquet(part)) for part in parts] == [10, 10, 5]
     assert [row for part in parts for _, row in read_annotations(part)] == rows
     assert pl.read_parquet(tmp_path / "out" / "*.parquet")["item"].to_list() == [row.item for row in rows]
