@@ -56,21 +56,26 @@ def _decide_written(question: Question, replies: Sequence[Completion | Failure])
     Where more give none, there is no label, and the status is the one that most of these have.
     """
     read = [reply if isinstance(reply, Failure) else read_reply(question, reply.text) for reply in replies]
+    if len(read) == 1:
+        (one,) = read
+        if not isinstance(one, Said):
+            return Decision(one.status)
+        return Decision(Status.OK, one.label, rationale=one.rationale, evidence=one.evidence)
     said = [one for one in read if isinstance(one, Said)]
     if 2 * len(said) < len(read):
         return Decision(_most_common(one.status for one in read if not isinstance(one, Said)))
     label = _most_common(one.label for one in said)
     first = next(one for one in said if one.label == label)
-    decision = Decision(Status.OK, label, rationale=first.rationale, evidence=first.evidence)
-    if len(replies) == 1:
-        return decision
     votes = Counter(code for one in said for code in ((one.label,) if isinstance(one.label, str) else one.label))
-    return replace(
-        decision,
+    return Decision(
+        Status.OK,
+        label,
         probability=sum(one.label == label for one in said) / len(said),
         probabilities={code: votes[code] / len(said) for code in question.codes},
         origin="samples",
         samples=len(said),
+        rationale=first.rationale,
+        evidence=first.evidence,
     )
 
 
