@@ -66,7 +66,8 @@ def annotate(table: Path, codebook: Path, job: Path, out: Path, backend: Backend
 def main() -> None:
     """Annotate a table."""
     table, codebook, job, out = map(Path, sys.argv[1:])
-    annotate(table, codebook, job, out, ScriptedBackend(script(), forms=frozenset({Structured})))
+    backend = ScriptedBackend(script(), forms=frozenset({Structured}), ahead=1024)  # as if so many were in flight
+    annotate(table, codebook, job, out, backend)
     say("end", 0)
 
 

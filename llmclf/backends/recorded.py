@@ -176,7 +176,10 @@ class RecordedBackend:
 
 
 class ScriptedBackend:
-    """Answers by a function of the request; serves tests, and shows how small a backend can be."""
+    """Answers by a function of the request; serves tests, and shows how small a backend can be.
+
+    It never takes more than one request ahead; `ahead` says what it is taken for.
+    """
 
     def __init__(
         self,
@@ -184,6 +187,7 @@ class ScriptedBackend:
         *,
         name: str = "scripted",
         forms: _Forms = frozenset({Likelihoods, Structured}),
+        ahead: int = 1,
     ) -> None:
         self._script = script
         self.name = name
@@ -191,7 +195,7 @@ class ScriptedBackend:
         self.identity = Identity({"engine": "scripted", "name": name})
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
-        self.ahead = 1024
+        self.ahead = ahead
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer one request after the other; see `Backend.answer`."""
