@@ -2,49 +2,16 @@
 
 import asyncio
 import json
-import re
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from itertools import islice
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
-
-from llmclf.backends.addresses import is_loopback
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Failure, Identity, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.backends.chat_answer import ChatAnswer
-from llmclf.backends.chat_errors import AttemptError, ChatErrors
-from llmclf.backends.pace import Pace
-from llmclf.errors import BackendError, InputError, ServerUnreachable
+from llmclf.backends.connection import Call, Connection
 
 if TYPE_CHECKING:
-    import httpx2
     import openai
-
-OPENAI_ADDRESS = "https://api.openai.com/v1"
-POOL = 1000  # connections that the client opens at most; a wait for one would count as the server's time
-CONNECT_SECONDS = 10.0
-LONGEST_PAUSE = 120.0  # seconds; where a server asks for more, the request fails, to be asked again another time
-BACKOFF = wait_exponential(multiplier=2, max=60)  # 2, 4, 8 ... seconds: six attempts outlast a limit per minute
-SHORT_BACKOFF = wait_exponential(multiplier=0.5, max=8)  # the pace, too, is slowed down
-SCATTER = wait_random(0, 2)  # those who failed together shall not come back together
-
-# All that is sent. The client adds what it finds in a dozen environment variables (OPENAI_ORG_ID,
-# OPENAI_CUSTOM_HEADERS ...), whatever the server; and it needs its own mark on a request to return the raw response.
-HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length"})
-CLIENT_MARK = frozenset({"x-stainless-raw-response"})
-ACCOUNT_HEADERS = frozenset({"openai-organization", "openai-project"})
 
 
 class HostedBackend:
@@ -87,78 +54,33 @@ class HostedBackend:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not 1 <= concurrency <= POOL:
-            raise InputError(f"concurrency is {concurrency}, and must be 1 to {POOL}")
-        for name, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
-            if limit is not None and limit <= 0:
-                raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
-        self._key_variable = key_variable or ("LLMCLF_API_KEY" if base_url else "OPENAI_API_KEY")
-        # A line break in a key would be quoted, key and all, in the transport's own error.
-        if key is not None and not re.fullmatch("[!-~]+", key):
-            raise InputError("the key is empty or holds characters that no key has", f"Look at {self._key_variable}")
-        self.address = (base_url or OPENAI_ADDRESS).rstrip("/")
-        url = urlsplit(self.address)
-        # The address is shown and stored.
-        if "@" in url.netloc or url.query:
-            raise InputError(
-                "an address with a password or a query is not kept", f"Put a key into {self._key_variable}"
-            )
+        self._connection = Connection(
+            model,
+            base_url,
+            answer_name="a chat completion",
+            key=key,
+            key_variable=key_variable,
+            concurrency=concurrency,
+            timeout=timeout,
+            attempts=attempts,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            sleep=sleep,
+            clock=clock,
+        )
         self.name = model
+        self.address = self._connection.address
         self.concurrency = concurrency
         settings = {"temperature": temperature, "max_tokens": max_tokens}
         self.identity = Identity({"server": self.address, "model": model}, settings)
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
-        of_openai = f".{url.hostname}".endswith(".openai.com")
         # OpenAI's reasoning models refuse `max_tokens`. Elsewhere it is the name that everybody knows:
         # Mistral refuses the new one, and Ollama ignores it and would write on.
-        limit_name = "max_completion_tokens" if of_openai else "max_tokens"
+        limit_name = "max_completion_tokens" if self._connection.is_openai else "max_tokens"
         sampling = {"temperature": temperature, limit_name: max_tokens}
         self._sampling = {name: value for name, value in sampling.items() if value is not None}
-        self._headers = HEADERS | CLIENT_MARK | (ACCOUNT_HEADERS if of_openai else frozenset())
-        self._key = key
-        self._errors = ChatErrors(self.address, model, self._key_variable, timeout, key)
-        self._timeout = timeout
         self._max_tokens = max_tokens
-        self._pace = Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
-        self._gate = asyncio.Lock()
-        self._sleep = sleep
-        self._answered = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._retrying = AsyncRetrying(
-            sleep=sleep,
-            stop=stop_after_attempt(attempts),
-            wait=pause,
-            retry=retry_if_exception(self._worth_a_retry),
-            reraise=True,
-        )
-        self._client = self._open()
-        # A loop of its own: requests go on while the caller works on replies, and a notebook's loop is left alone.
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="llmclf-hosted", daemon=True)
-        self._thread.start()
-
-    def _open(self) -> "openai.AsyncOpenAI":
-        import openai
-
-        async def send_only_ours(request: "httpx2.Request") -> None:
-            for name in set(request.headers) - self._headers:
-                del request.headers[name]
-            if self._key is not None:
-                request.headers["Authorization"] = f"Bearer {self._key}"
-
-        return openai.AsyncOpenAI(
-            api_key=self._key or "none",  # None would send the client to the environment
-            base_url=self.address,
-            max_retries=0,
-            # The client's timeout counts from byte to byte; `_attempt` counts the whole.
-            timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
-            http_client=openai.DefaultAsyncHttpxClient(
-                follow_redirects=False,
-                event_hooks={"request": [send_only_ours]},
-                trust_env=not is_loopback(self.address),  # no proxy between a machine and itself
-            ),
-        )
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Give one reply for every request, as they come, pulling at most `concurrency` requests ahead.
@@ -166,69 +88,16 @@ class HostedBackend:
         After a `BackendError` nothing more is asked; what is in flight, and perhaps paid for, is still given before it
         is raised.
         """
-        source = iter(requests)
-        running: set[Future[Reply]] = set()
-        finished: SimpleQueue[Future[Reply]] = SimpleQueue()
-        fatal: BackendError | None = None
-        try:
-            while True:
-                for request in islice(source, 0 if fatal else self.concurrency - len(running)):
-                    future = asyncio.run_coroutine_threadsafe(self._reply(request), self._loop)
-                    running.add(future)
-                    future.add_done_callback(finished.put)
-                if not running:
-                    break
-                future = finished.get()
-                running.remove(future)
-                try:
-                    reply = future.result()
-                except BackendError as error:
-                    fatal = fatal or error
-                else:
-                    yield reply
-        finally:
-            for future in running:
-                future.cancel()
-        if fatal:
-            raise fatal
+        return self._connection.replies(map(self._call, requests))
 
     def tokens_to_read(self, requests: Iterable[Request]) -> None:
         """What a server shares between requests is not known."""
 
     def close(self) -> None:
         """Drop what is in flight, the connections and the thread."""
-        if self._loop.is_closed():
-            return
+        self._connection.close()
 
-        async def hang_up() -> None:
-            # Not `all_tasks`: those that the client spawned end with ours, and spill warnings if cancelled unstarted.
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._client.close()
-
-        asyncio.run_coroutine_threadsafe(hang_up(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _reply(self, request: Request) -> Reply:
-        if task := asyncio.current_task():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        started, answered = time.monotonic(), self._answered
-        try:
-            # A copy, since the object holds the state of one call.
-            answer: ChatAnswer = await self._retrying.copy()(self._attempt, request)
-        except AttemptError as error:
-            if error.unreachable and self._answered == answered:
-                what = f"nobody answers at {self.address}: {error.detail}"
-                raise ServerUnreachable(what, "Start the server, or correct the address") from None
-            seconds = time.monotonic() - started
-            return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
-        return answer.reply(request.id, time.monotonic() - started)
-
-    async def _attempt(self, request: Request) -> ChatAnswer:
+    def _call(self, request: Request) -> Call:
         if not isinstance(request.form, Structured):
             raise TypeError(f"a chat server cannot give {type(request.form).__name__}")
         form = {"name": request.form.name, "strict": True, "schema": json.loads(request.form.schema)}
@@ -238,38 +107,14 @@ class HostedBackend:
             "response_format": {"type": "json_schema", "json_schema": form},
             **self._sampling,
         }
-        await self._turn(request)
-        try:
-            async with asyncio.timeout(self._timeout):
-                response = await self._client.chat.completions.with_raw_response.create(**body)
-            answer = ChatAnswer.model_validate_json(response.text)
-        except Exception as error:
-            found = self._errors.translated(error, has_answered=self._answered > 0)
-            if isinstance(found, AttemptError) and found.is_too_fast:
-                self._pace.refused(found.pause if (found.pause or 0) <= LONGEST_PAUSE else None)
-            raise found from None
-        self._answered += 1
-        self._pace.served()
-        return answer
-
-    async def _turn(self, request: Request) -> None:
-        """Wait until the request may be sent, one after the other."""
         characters = sum(len(message.content) for message in request.messages)
-        tokens = characters // CHARACTERS_A_TOKEN + (self._max_tokens or 0)
-        async with self._gate:
-            while seconds := self._pace.take(tokens):
-                await self._sleep(seconds)
 
-    def _worth_a_retry(self, error: BaseException) -> bool:
-        if not isinstance(error, AttemptError) or (error.unreachable and not self._answered):
-            return False
-        return error.retryable and (error.pause or 0) <= LONGEST_PAUSE
+        async def send(client: "openai.AsyncOpenAI") -> str:
+            response = await client.chat.completions.with_raw_response.create(**body)
+            text: str = response.text
+            return text
 
+        def read(text: str, seconds: float) -> list[Reply]:
+            return [ChatAnswer.model_validate_json(text).reply(request.id, seconds)]
 
-def pause(state: RetryCallState) -> float:
-    """Wait as long as the server asks for, else longer every time; not long where it was only the pace."""
-    error = state.outcome and state.outcome.exception()
-    asked = error.pause if isinstance(error, AttemptError) else None
-    if isinstance(error, AttemptError) and error.is_too_fast and asked is None:
-        return SHORT_BACKOFF(state) + SCATTER(state) / 4
-    return (BACKOFF(state) if asked is None else asked) + SCATTER(state)
+        return Call((request.id,), characters // CHARACTERS_A_TOKEN + (self._max_tokens or 0), send, read)
