@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from llmclf.asking import Questions, choose_order
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Likelihoods, Request
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Request, Structured
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError, unknown
 from llmclf.items import Item
@@ -172,7 +172,7 @@ def _requests(items: Sequence[Item], codebook: Codebook, questions: Questions) -
 
 def _tokens_out(request: Request) -> int:
     """Say about how much is written: nothing where labels are scored."""
-    if isinstance(request.form, Likelihoods):
+    if not isinstance(request.form, Structured):
         return 0
     properties: dict[str, Any] = json.loads(request.form.schema)["properties"]
     label = properties["label"].get("items", properties["label"])

@@ -2,7 +2,8 @@
 
 A template has the blocks `system`, `user` and `reply` (how the model's reply begins); an empty one is left out.
 In them are `codebook`, `question`, `item`, `label` (the one asked about, in a `set` question asked label by label),
-`reply_schema` (where the reply is to be JSON) and `order` (what comes first: "codebook" or "text").
+`reply_schema` (where the reply is to be JSON), `order` (what comes first: "codebook" or "text") and `typed` (whether
+the question goes to a service beside the messages, which then hold no more than the item and the instructions).
 A codebook's folder may hold its own `prompt.jinja`, which may extend `default.jinja`.
 """
 
@@ -56,7 +57,13 @@ class Prompt:
         self._template = self._load()
 
     def messages(
-        self, question: Question, item: Item, *, label: Label | None = None, reply_schema: str | None = None
+        self,
+        question: Question,
+        item: Item,
+        *,
+        label: Label | None = None,
+        reply_schema: str | None = None,
+        typed: bool = False,
     ) -> tuple[Message, ...]:
         """Render the messages that ask one question about one item."""
         texts = self._render(
@@ -66,6 +73,7 @@ class Prompt:
             label=label,
             reply_schema=reply_schema,
             order=self._order,
+            typed=typed,
         )
         if not texts.get("user"):
             raise PromptError(f"{self._template.filename}: its block 'user' is empty", "Put what is asked there")
@@ -85,6 +93,7 @@ class Prompt:
             labels = [None, question.labels[0]] if question.kind == "set" else [None]
             for label, schema in product(labels, [None, "{}"]):
                 self.messages(question, item, label=label, reply_schema=schema)
+            self.messages(question, item, typed=True)
 
     def _render(self, **names: object) -> dict[str, str]:
         """Render the template once, and give the text of each block."""
@@ -147,7 +156,7 @@ class Prompt:
             trace = trace.tb_next
         if isinstance(error, TemplateNotFound):
             return PromptError(f"{place}: there is no template {error.name!r}", f"Extend {DEFAULT_FILE!r}, or none")
-        known = "A template has: codebook, question, item, label, reply_schema, order"
+        known = "A template has: codebook, question, item, label, reply_schema, order, typed"
         reason = " ".join(str(error).split())
         return PromptError(f"{place}: {reason}", known if isinstance(error, UndefinedError) else "")
 

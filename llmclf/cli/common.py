@@ -25,7 +25,11 @@ SOME_UNLABELLED = 3
 BackendOption = Annotated[
     str,
     typer.Option(
-        "--backend", "-b", metavar="URI", help=r"local, local:PATH.gguf, openai:MODEL or http://HOST:PORT/v1#MODEL."
+        "--backend",
+        "-b",
+        metavar="URI",
+        help="local, local:PATH.gguf, openai:MODEL or http://HOST:PORT/v1#MODEL; for typed decisions decisions:MODEL, "
+        "decisions+http://HOST:PORT/v1#MODEL or systemone+http://HOST:PORT/v1#MODEL.",
     ),
 ]
 SettingOption = Annotated[
