@@ -4,8 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
-from llmclf.backends.base import AnswerForm, Backend, Likelihoods, Message, Reading, Request, RequestId, Structured
-from llmclf.codebook import Codebook, Question
+from llmclf.backends.base import (
+    AnswerForm,
+    Backend,
+    Likelihoods,
+    Message,
+    Reading,
+    Request,
+    RequestId,
+    Structured,
+    Typed,
+)
+from llmclf.codebook import Codebook, Label, Question
 from llmclf.decisions import NO, YES
 from llmclf.errors import InputError
 from llmclf.items import Item
@@ -30,6 +40,7 @@ class Questions:
     ) -> None:
         self._forms = backend.forms
         self._prompt = Prompt(codebook, order)
+        self._unit = codebook.unit
         self._best_only = best_only
         reasoned = next((question for question in codebook.questions if question.reasons), None)
         if reasoned and Structured not in backend.forms:
@@ -39,11 +50,14 @@ class Questions:
                 "Use a backend that writes JSON, or ask for the label alone",
             )
         if best_only and (reasoned or Likelihoods not in backend.forms):
-            raise InputError("best-only is about likelihoods, and here labels are written", "Leave out --best-only")
+            raise InputError("best-only is about likelihoods, and here none are scored", "Leave out --best-only")
 
     def about(self, item: Item, question: Question) -> Iterator[tuple[tuple[Message, ...], AnswerForm]]:
         """Give what is asked of the model: one request, or for a set without reasons one for each label."""
-        if question.reasons or Likelihoods not in self._forms:
+        if not question.reasons and Typed in self._forms:
+            messages = self._prompt.messages(question, item, typed=True)
+            yield from ((messages, form) for form in self._typed(question))
+        elif question.reasons or Likelihoods not in self._forms:
             schema = reply_schema(question)
             yield self._prompt.messages(question, item, reply_schema=schema), Structured("answer", schema)
         elif question.kind == "set":
@@ -52,6 +66,22 @@ class Questions:
         else:
             names = tuple(label.name for label in question.labels)
             yield self._prompt.messages(question, item), Likelihoods(names, self._best_only)
+
+    def _typed(self, question: Question) -> Iterator[Typed]:
+        if question.kind == "set":
+            for label in question.labels:
+                statement = (question.ask, f"This label applies to the {self._unit}: {label.name}", _definition(label))
+                yield Typed("predicate", "\n".join(filter(None, statement)), (YES, NO))
+        else:
+            names = tuple(label.name for label in question.labels)
+            yield Typed(question.kind, question.ask, names, tuple(map(_definition, question.labels)))
+
+
+def _definition(label: Label) -> str:
+    lines = [label.definition] if label.definition else []
+    for name, values in ("Includes", label.includes), ("Excludes", label.excludes), ("Example", label.examples):
+        lines += [f"{name}: {value}" for value in values]
+    return "\n".join(lines)
 
 
 def check_samples(backend: Backend, samples: int) -> None:

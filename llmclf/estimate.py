@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from llmclf.asking import Questions, check_samples, choose_order
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Likelihoods, Request, Usage
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Request, Structured, Usage
 from llmclf.budget import Price
 from llmclf.codebook import Codebook
 from llmclf.items import Item
@@ -130,7 +130,7 @@ def _requests(items: Sequence[Item], codebook: Codebook, questions: Questions) -
 
 def _tokens_out(request: Request) -> int:
     """Say about how much is written: nothing where labels are scored."""
-    if isinstance(request.form, Likelihoods):
+    if not isinstance(request.form, Structured):
         return 0
     properties: dict[str, Any] = json.loads(request.form.schema)["properties"]
     label = properties["label"].get("items", properties["label"])

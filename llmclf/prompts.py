@@ -2,7 +2,8 @@
 
 A template has the blocks `system`, `user` and `reply` (how the model's reply begins); an empty one is left out.
 In them are `codebook`, `question`, `item`, `label` (the one asked about, in a `set` question asked label by label),
-`reply_schema` (where the reply is to be JSON) and `order` (what comes first: "codebook" or "text").
+`reply_schema` (where the reply is to be JSON), `order` (what comes first: "codebook" or "text") and `typed` (whether
+the question goes to a service beside the messages, which then hold no more than the item and the instructions).
 A codebook's folder may hold its own `prompt.jinja`, which may extend `default.jinja`.
 """
 
@@ -56,7 +57,7 @@ class Prompt:
         self._mark = f"\x02{secrets.randbits(64):020d}\x03"  # which no filter writes in capitals
         self._template = self._load()
         self._is_verbatim = puts_text_in_verbatim(self._template.environment, str(self._template.name))
-        self._frames: dict[tuple[Question, str, str | None], tuple[Message, ...]] = {}
+        self._frames: dict[tuple[Question, str, str | None, bool], tuple[Message, ...]] = {}
 
     @property
     def sources(self) -> dict[str, str]:
@@ -72,14 +73,21 @@ class Prompt:
             raise self._fault(error) from None
 
     def messages(
-        self, question: Question, item: Item, *, label: Label | None = None, reply_schema: str | None = None
+        self,
+        question: Question,
+        item: Item,
+        *,
+        label: Label | None = None,
+        reply_schema: str | None = None,
+        typed: bool = False,
     ) -> tuple[Message, ...]:
         """Render the messages that ask one question about one item."""
         if item.turns or not self._is_verbatim:
-            return self._rendered(question, item, label, reply_schema)
-        key = question, label.code if label else "", reply_schema
+            return self._rendered(question, item, label, reply_schema, typed=typed)
+        key = question, label.code if label else "", reply_schema, typed
         if key not in self._frames:  # the messages about a text that nobody can write, to be put in its place
-            self._frames[key] = self._rendered(question, Item("", text=self._mark[1:-1]), label, reply_schema)
+            nobodys = Item("", text=self._mark[1:-1])
+            self._frames[key] = self._rendered(question, nobodys, label, reply_schema, typed=typed)
         return tuple(self._filled(message, item.text) for message in self._frames[key])
 
     def _filled(self, frame: Message, text: str) -> Message:
@@ -88,7 +96,7 @@ class Prompt:
         return Message(frame.role, tuple(text if part == self._mark[1:-1] else part for part in frame.parts))
 
     def _rendered(
-        self, question: Question, item: Item, label: Label | None, reply_schema: str | None
+        self, question: Question, item: Item, label: Label | None, reply_schema: str | None, *, typed: bool
     ) -> tuple[Message, ...]:
         texts = self._render(
             codebook=self._codebook,
@@ -97,6 +105,7 @@ class Prompt:
             label=label,
             reply_schema=reply_schema,
             order=self._order,
+            typed=typed,
         )
         if not texts.get("user"):
             raise PromptError(f"{self._template.filename}: its block 'user' is empty", "Put what is asked there")
@@ -116,6 +125,7 @@ class Prompt:
             labels = [None, question.labels[0]] if question.kind == "set" else [None]
             for label, schema in product(labels, [None, "{}"]):
                 self.messages(question, item, label=label, reply_schema=schema)
+            self.messages(question, item, typed=True)
 
     def _render(self, **names: object) -> dict[str, str]:
         """Render the template once, and give the text of each block."""
@@ -178,7 +188,7 @@ class Prompt:
             trace = trace.tb_next
         if isinstance(error, TemplateNotFound):
             return PromptError(f"{place}: there is no template {error.name!r}", f"Extend {DEFAULT_FILE!r}, or none")
-        known = "A template has: codebook, question, item, label, reply_schema, order"
+        known = "A template has: codebook, question, item, label, reply_schema, order, typed"
         reason = " ".join(str(error).split())
         return PromptError(f"{place}: {reason}", known if isinstance(error, UndefinedError) else "")
 

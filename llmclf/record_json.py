@@ -17,6 +17,7 @@ from llmclf.backends.base import (
     Request,
     Scores,
     Structured,
+    Typed,
     Usage,
     WrittenToken,
 )
@@ -77,11 +78,15 @@ def form_json(form: AnswerForm) -> dict[str, Any]:
     if isinstance(form, Likelihoods):
         best_only = {"best_only": asdict(form.best_only)} if form.best_only else {}
         return {"labels": form.labels} | best_only
+    if isinstance(form, Typed):
+        return asdict(form)
     return {"name": form.name, "schema": form.schema}
 
 
 def form_of(content: dict[str, Any]) -> AnswerForm:
     """Read an answer form."""
+    if "kind" in content:
+        return Typed(content["kind"], content["ask"], tuple(content["labels"]), tuple(content["definitions"]))
     if "labels" in content:
         return Likelihoods(tuple(content["labels"]), _reading(content.get("best_only")))
     return Structured(**content)
@@ -101,7 +106,7 @@ def reply_json(request: Request, reply: Reply) -> dict[str, Any]:
         value = getattr(reply, name)
         if value != default:
             body[name] = [asdict(token) for token in value] if name == "written" else _plain(value)
-    if isinstance(reply, Scores) and isinstance(request.form, Likelihoods):
+    if isinstance(reply, Scores) and not isinstance(request.form, Structured):
         for table, values in ("log_likelihoods", reply.log_likelihoods), ("tokens", reply.tokens):
             body[table] = [values.get(label) for label in request.form.labels]
     return body
@@ -127,7 +132,7 @@ def reply_of(request: Request, kind: str, body_json: str, seconds: float) -> Rep
         return Completion(**body)
     if kind == "failure":
         return Failure(**body | {"status": Status(body["status"])})
-    if not isinstance(request.form, Likelihoods):
+    if isinstance(request.form, Structured):
         raise StoreError("a record of scores answers a request that asked for none")
     for table in ("log_likelihoods", "tokens"):
         known = zip(request.form.labels, body[table], strict=True)

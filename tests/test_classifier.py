@@ -274,6 +274,7 @@ def reason(request: Request) -> Reply:
     """Score where scores are asked for; write the reasons that the schema has, with one quote that is made up."""
     if isinstance(request.form, Likelihoods):
         return score(request)
+    assert isinstance(request.form, Structured)
     head, text = user_words(request)
     names = list(json.loads(request.form.schema)["properties"])
     reasons = {"rationale": f"It says: {text}", "evidence": [*text.split(), "made up"]}

@@ -183,7 +183,7 @@ def test_a_template_may_extend_the_default(tmp_path: Path) -> None:
 FAULTS = {
     "undefined variable": (
         "{% block user %}\n\n{{ qestion.ask }}{% endblock %}",
-        r"line 3: 'qestion' is undefined\. A template has: codebook, question, item, label, reply_schema, order$",
+        r"line 3: 'qestion' is undefined\. A template has: codebook, question, item, label, .*, order, typed$",
     ),
     "undefined attribute": ("{% block user %}\n{{ item.txt }}{% endblock %}", "line 2: .*no attribute 'txt'"),
     "in a macro": ("{% macro m() %}\n{{ foo }}{% endmacro %}\n{% block user %}{{ m() }}{% endblock %}", "'foo' is und"),

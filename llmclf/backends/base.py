@@ -67,7 +67,22 @@ class Structured:
     schema: str
 
 
-AnswerForm: TypeAlias = Likelihoods | Structured
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """An answer form: a probability for every label, from a service that takes the question apart from the text.
+
+    A choice and a score, whose labels ascend, have a definition for each label, empty where there is none. What a
+    predicate asks is a statement, which its first label calls true and its second false.
+    """
+
+    kind: Literal["choice", "score", "predicate"]
+    ask: str
+    labels: tuple[str, ...]
+    definitions: tuple[str, ...] = ()
+
+
+AnswerForm: TypeAlias = Likelihoods | Structured | Typed
+AnswerForms: TypeAlias = frozenset[type[Likelihoods] | type[Structured] | type[Typed]]
 RequestId: TypeAlias = int
 
 
@@ -202,7 +217,7 @@ class Backend(Protocol):
         """What was measured to choose them."""
 
     @property
-    def forms(self) -> frozenset[type[Likelihoods] | type[Structured]]:
+    def forms(self) -> AnswerForms:
         """The answer forms that it can give."""
 
     @property

@@ -129,7 +129,7 @@ class BatchBackend:
         self._most_refusals = attempts
         self._sleep = sleep
         self._clock = clock
-        self._errors = self._server.errors(timeout)
+        self._errors = self._server.chat_errors(timeout)
         self._service = BatchService(self._server, timeout=timeout, attempts=attempts, sleep=sleep, clock=clock)
         self._ledger: Ledger | None = None
         self._batches: dict[str, Batch] = {}

@@ -42,7 +42,7 @@ class BatchService:
         clock: Callable[[], float],
     ) -> None:
         self._address = server.address
-        self._errors = server.errors(timeout)
+        self._errors = server.chat_errors(timeout)
         self._client = server.client(timeout)
         self._mark = digest(canonical_json(asdict(server.identity))).hex()
         self._clock = clock

@@ -64,6 +64,7 @@ class ChatErrors:
     timeout: float
     key: str | None = field(default=None, repr=False)
     asks_logprobs: bool = False
+    answer_name: str = "a chat completion"
 
     def translated(self, error: Exception, *, has_answered: bool) -> Exception:
         """Say in this package's words what went wrong; the server may have answered other requests."""
@@ -82,7 +83,7 @@ class ChatErrors:
                 found = AttemptError(Status.FAILED, f"the connection broke: {self.one_line(error.__cause__)}")
             case ValidationError():
                 what = self.one_line(error.errors()[0]["input"])
-                found = AttemptError(Status.FAILED, f"not a chat completion: {what}")
+                found = AttemptError(Status.FAILED, f"not {self.answer_name}: {what}")
             case UnicodeEncodeError():
                 found = AttemptError(Status.BAD_ENCODING, f"cannot be sent: {error.reason}", retryable=False)
         return found

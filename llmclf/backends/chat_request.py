@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Likelihoods, Message, Request
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Likelihoods, Message, Request, Structured
 
 ANSWER_ALONE = "Reply with the answer alone."
 """Where labels are to be told by the first tokens, which no grammar may force: a server gives the log-probabilities
@@ -45,6 +45,8 @@ class ChatRequests:
                 raise TypeError(f"a chat server cannot give {type(request.form).__name__} without top_logprobs")
             messages = _asking_for_the_answer_alone(request.messages)
             return {"messages": messages, "logprobs": True, "top_logprobs": self.top_logprobs}
+        if not isinstance(request.form, Structured):
+            raise TypeError(f"a chat server cannot give {type(request.form).__name__}")
         form = {"name": request.form.name, "strict": True, "schema": _parsed(request.form.schema)}
         return {
             "messages": [_message(message) for message in request.messages],

@@ -3,24 +3,18 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmclf.backends.base import Failure, Json, Likelihoods, Reply, Request, Scores, Structured
-from llmclf.backends.breaker import Breaker
+from llmclf.backends.caller import Caller
 from llmclf.backends.chat_answer import ChatAnswer
 from llmclf.backends.chat_errors import AttemptError
 from llmclf.backends.chat_server import ChatServer
-from llmclf.backends.connections import Connections
-from llmclf.backends.loop_thread import Flight, LoopThread
-from llmclf.backends.pace import Pace
-from llmclf.backends.service import Service
-from llmclf.backends.window import Window
+from llmclf.backends.loop_thread import Flight
 from llmclf.errors import InputError
 
 if TYPE_CHECKING:
     import httpx2
-
-MOST_IN_FLIGHT = 1000  # each takes a connection, and a process may have about so many files open
 
 
 class HostedBackend:
@@ -71,14 +65,6 @@ class HostedBackend:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if concurrency is not None and not 1 <= concurrency <= MOST_IN_FLIGHT:
-            raise InputError(f"concurrency is {concurrency}, and must be 1 to {MOST_IN_FLIGHT}")
-        for name, seconds in (("retry_seconds", retry_seconds), ("down_seconds", down_seconds)):
-            if seconds < 0:
-                raise InputError(f"{name} is {seconds}", "Give 0 or more")
-        for name, limit in (("requests", requests_per_minute), ("tokens", tokens_per_minute)):
-            if limit is not None and limit <= 0:
-                raise InputError(f"{name}_per_minute is {limit}", "Give more than 0")
         if top_logprobs is not None and top_logprobs < 1:
             raise InputError(f"top_logprobs is {top_logprobs}", "Give 1 or more, or none")
         self._server = ChatServer(
@@ -98,30 +84,28 @@ class HostedBackend:
         self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = self._server.settings
         self.measured: Mapping[str, Json] = {}
-        self._errors = self._server.errors(timeout)
-        self._window = Window(clock, concurrency or 1, concurrency or MOST_IN_FLIGHT)
-        self._service = Service(
+        self._errors = self._server.chat_errors(timeout)
+        self._caller: Caller[Request, Reply] = Caller(
+            self._server.async_client,
             self._errors,
-            Pace(clock, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute),
-            Breaker(clock, down_seconds),
-            self._window,
-            timeout=timeout,
+            concurrency=concurrency,
             attempts=attempts,
             retry_seconds=retry_seconds,
+            down_seconds=down_seconds,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
             sleep=sleep,
             clock=clock,
         )
-        self._connections = Connections(self._server.async_client)
-        self._loop = LoopThread("llmclf-hosted")
 
     @property
     def ahead(self) -> int:
         """How many requests are in flight, at most, as things stand."""
-        return self._window.size
+        return self._caller.in_flight
 
     def tell_sent(self, tell: Callable[[], None]) -> None:
         """Have it called, on another thread, when a request goes out for the first time."""
-        self._service.tell_sent = tell
+        self._caller.tell_sent(tell)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Give one reply for every request, as they come, pulling at most `concurrency` requests ahead.
@@ -129,21 +113,20 @@ class HostedBackend:
         After a `BackendError` nothing more is asked; what is in flight, and perhaps paid for, is still given before it
         is raised.
         """
-        return self._loop.answer(self._reply, requests, lambda: self._window.size)
+        return self._caller.answers(self._reply, requests)
 
     def tokens_to_read(self, requests: Iterable[Request]) -> None:
         """What a server shares between requests is not known."""
 
     def close(self) -> None:
         """Drop what is in flight, the connections and the thread."""
-        self._loop.close(self._connections.close)
+        self._caller.close()
 
-    async def _reply(self, flight: Flight) -> Reply:
-        request, started = flight.request, time.monotonic()
-        body = self._server.body(request)
-        tokens = self._server.tokens(request)
+    async def _reply(self, flight: Flight[Request]) -> Reply:
+        request, started = flight.asked, time.monotonic()
+        body, tokens = self._server.body(request), self._server.tokens(request)
         try:
-            answer = await self._service.ask(flight, tokens, lambda: self._send(body), _read)
+            answer = await self._caller.call(flight, tokens, "/chat/completions", body, _read)
         except AttemptError as error:
             seconds = time.monotonic() - started
             return Failure(request.id, error.status, error.detail, error.retryable, seconds=seconds)
@@ -151,13 +134,6 @@ class HostedBackend:
         if isinstance(reply, Scores) and not reply.written:
             raise self._errors.no_log_probabilities("its answer holds none")
         return reply
-
-    async def _send(self, body: dict[str, Any]) -> "httpx2.Response":
-        import httpx2
-
-        async with self._connections.client() as client:
-            # Not `chat.completions.create`: looking for what it may have to rewrite takes a third of a request's time.
-            return await client.post("/chat/completions", body=body, cast_to=httpx2.Response)
 
 
 def _read(response: "httpx2.Response") -> ChatAnswer:

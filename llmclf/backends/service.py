@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
@@ -76,7 +76,7 @@ class Service:
 
     async def ask(
         self,
-        flight: Flight,
+        flight: Flight[Any],
         tokens: int,
         send: Callable[[], Awaitable["httpx2.Response"]],
         read: Callable[["httpx2.Response"], Answer],
@@ -99,7 +99,7 @@ class Service:
 
     async def _attempt(
         self,
-        flight: Flight,
+        flight: Flight[Any],
         tokens: int,
         send: Callable[[], Awaitable["httpx2.Response"]],
         read: Callable[["httpx2.Response"], Answer],
@@ -142,7 +142,7 @@ class Service:
             self._breaker.sent()
             return self._pace.sent()
 
-    def _counts(self, flight: Flight, sent: Sent, fault: AttemptError) -> bool:
+    def _counts(self, flight: Flight[Any], sent: Sent, fault: AttemptError) -> bool:
         """Take note of a fault, and say whether it is the request's."""
         self._pace.told(sent, fault.allowances)
         pause = fault.pause if (fault.pause or 0) <= LONGEST_PAUSE else None
@@ -165,7 +165,7 @@ class Service:
         return error.retryable and (error.pause or 0) <= LONGEST_PAUSE
 
     def _is_spent(self, state: RetryCallState) -> bool:
-        flight: Flight = state.args[0]
+        flight: Flight[Any] = state.args[0]
         flight.seconds += state.upcoming_sleep
         return flight.is_called_off or state.attempt_number >= self._attempts or flight.seconds > self._retry_seconds
 

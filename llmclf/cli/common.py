@@ -27,8 +27,8 @@ BackendOption = Annotated[
         "--backend",
         "-b",
         metavar="URI",
-        help=r"local, local:PATH.gguf, openai:MODEL or http://HOST:PORT/v1#MODEL; "
-        r"by their Batch API, batch:MODEL or batch+http://HOST:PORT/v1#MODEL.",
+        help="local, local:PATH.gguf, openai:MODEL or http://HOST:PORT/v1#MODEL; by other APIs of theirs, batch:MODEL, "
+        "decisions:MODEL, or a URL after batch+, decisions+ or systemone+.",
     ),
 ]
 SettingOption = Annotated[
