@@ -35,6 +35,7 @@ from llmclf.backends.registry import open_backend
 from llmclf.classifier import annotate
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError, ServerRefused, ServerUnreachable
+from llmclf.estimate import estimate
 from llmclf.items import Item, Turn
 from llmclf.status import Status
 from llmclf.store import Store
@@ -497,6 +498,20 @@ def test_a_server_without_decisions_is_an_error(server: HTTPServer, connect: Ope
     server.expect_request(DECISIONS).respond_with_json({"detail": "Not Found"}, status=404)
     with pytest.raises(ServerRefused, match="ends as the server's API does"):
         only(connect(), CHOICE)
+
+
+def test_an_estimate_is_of_what_is_sent(decider: Decider, connect: Opener) -> None:
+    items = [Item(str(number), text=f"We won {number} times in Rome! " * 20) for number in range(3)]
+    found = estimate(items, BOOK, connect())
+    list(annotate(items, BOOK, connect()))
+    characters = 0
+    for body in decider.bodies:
+        characters += len(body["input"])
+        for question in body["questions"]:
+            options = question.get("choices") or question.get("levels") or []
+            characters += len(question["instructions"]) + sum(len("".join(option.values())) for option in options)
+    assert found.tokens_in == pytest.approx(characters / 4, rel=0.02)
+    assert (found.requests, found.tokens_out) == (12, 0)
 
 
 # What cannot be asked
