@@ -54,12 +54,12 @@ class Questions:
 
     def about(self, item: Item, question: Question) -> Iterator[tuple[tuple[Message, ...], AnswerForm]]:
         """Give what is asked of the model: one request, or for a set without reasons one for each label."""
-        if not question.reasons and Typed in self._forms:
-            messages = self._prompt.messages(question, item, typed=True)
-            yield from ((messages, form) for form in self._typed(question))
-        elif question.reasons or Likelihoods not in self._forms:
+        if question.reasons or self._forms == {Structured}:
             schema = reply_schema(question)
             yield self._prompt.messages(question, item, reply_schema=schema), Structured("answer", schema)
+        elif Typed in self._forms:
+            messages = self._prompt.messages(question, item, typed=True)
+            yield from ((messages, form) for form in self._typed(question))
         elif question.kind == "set":
             for label in question.labels:
                 yield self._prompt.messages(question, item, label=label), Likelihoods((YES, NO))

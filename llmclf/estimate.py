@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from llmclf.asking import Questions, check_samples, choose_order
-from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Request, Structured, Usage
+from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Message, Request, Structured, Typed, Usage
 from llmclf.budget import Price
 from llmclf.codebook import Codebook
 from llmclf.items import Item
@@ -77,8 +77,10 @@ def estimate(
     to_read, to_write = backend.tokens_to_read(requests), sum(_tokens_out(request) for request in requests)
     counted_by = "the model's tokenizer"
     if to_read is None:
-        characters = sum(len(message.content) for request in requests for message in request.messages)
-        to_read, counted_by = math.ceil(characters / CHARACTERS_A_TOKEN), f"{CHARACTERS_A_TOKEN} characters a token"
+        to_read, counted_by = (
+            math.ceil(_characters(requests) / CHARACTERS_A_TOKEN),
+            f"{CHARACTERS_A_TOKEN} characters a token",
+        )
     scale = samples * counts.distinct / len(sample) if sample else 0.0
     tokens_in, tokens_out = round(to_read * scale), round(to_write * scale)
     asked = round(len(requests) * scale)
@@ -126,6 +128,20 @@ def _requests(items: Sequence[Item], codebook: Codebook, questions: Questions) -
     about = ((item, question) for item in items for question in codebook.questions)
     asked = chain.from_iterable(questions.about(item, question) for item, question in about)
     return (Request(number, messages, form) for number, (messages, form) in enumerate(asked))
+
+
+def _characters(requests: Iterable[Request]) -> int:
+    """Count what is sent: where questions go apart from the text, the text once, and instructions with each."""
+    count = 0
+    sent: tuple[Message, ...] = ()
+    for request in requests:
+        form = request.form
+        if isinstance(form, Typed):
+            count += sum(map(len, (form.ask, *form.labels, *form.definitions)))
+        messages = [one for one in request.messages if one.role == "system" or request.messages != sent]
+        count += sum(len(message.content) for message in messages)
+        sent = request.messages if isinstance(form, Typed) else ()
+    return count
 
 
 def _tokens_out(request: Request) -> int:

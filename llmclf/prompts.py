@@ -3,7 +3,8 @@
 A template has the blocks `system`, `user` and `reply` (how the model's reply begins); an empty one is left out.
 In them are `codebook`, `question`, `item`, `label` (the one asked about, in a `set` question asked label by label),
 `reply_schema` (where the reply is to be JSON), `order` (what comes first: "codebook" or "text") and `typed` (whether
-the question goes to a service beside the messages, which then hold no more than the item and the instructions).
+the question goes to a service beside the messages: these then say no more than the item and the instructions, and
+begin no reply).
 A codebook's folder may hold its own `prompt.jinja`, which may extend `default.jinja`.
 """
 
@@ -109,6 +110,8 @@ class Prompt:
         )
         if not texts.get("user"):
             raise PromptError(f"{self._template.filename}: its block 'user' is empty", "Put what is asked there")
+        if typed:
+            texts.pop("reply", None)
         return tuple(Message(_ROLES[block], self._cut(text)) for block, text in texts.items() if text)
 
     def check(self) -> None:

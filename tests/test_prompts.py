@@ -38,7 +38,9 @@ def contents(messages: Sequence[Message]) -> dict[str, str]:
     return {message.role: message.content for message in messages}
 
 
-def rendered(folder: Path, template: str, item: Item = WORD_ITEM, unit: str = "text") -> Sequence[Message]:
+def rendered(
+    folder: Path, template: str, item: Item = WORD_ITEM, unit: str = "text", *, typed: bool = False
+) -> Sequence[Message]:
     (folder / "codebook.toml").write_text(
         f'name = "b"\nunit = "{unit}"\ninstructions = "Read closely."\n[[question]]\nname = "q"\nkind = "choice"\n'
         'ask = "What is it?"\nlabel = [{ name = "good" }, { name = "bad" }]\n'
@@ -47,7 +49,7 @@ def rendered(folder: Path, template: str, item: Item = WORD_ITEM, unit: str = "t
     book = Codebook.load(folder)
     prompt = Prompt(book)
     prompt.check()
-    return prompt.messages(book.questions[0], item)
+    return prompt.messages(book.questions[0], item, typed=typed)
 
 
 def test_a_choice_about_a_text() -> None:
@@ -79,6 +81,18 @@ def test_a_schema_is_shown_and_the_reply_begins_without_a_cue() -> None:
     assert 'Reply with JSON of this schema: {"a": "{{ b }}"}\n' in messages["user"]
     assert "Labels, of which any number may apply:\n- good" in messages["user"]
     assert set(messages) == {"system", "user"}
+
+
+def test_of_a_typed_question_the_messages_hold_the_item_alone() -> None:
+    for question in (CHOICE, SET):
+        messages = PROMPT.messages(question, Item("1", text="So nice."), typed=True)
+        assert contents(messages) == {"system": "Read closely.", "user": "So nice."}
+
+
+def test_of_a_typed_question_no_reply_is_begun(tmp_path: Path) -> None:
+    template = "{% block user %}{{ typed }}{% endblock %}{% block reply %}It{% endblock %}"
+    assert contents(rendered(tmp_path, template, typed=True)) == {"user": "True"}
+    assert contents(rendered(tmp_path, template)) == {"user": "False", "assistant": "It"}
 
 
 def test_reasons_are_asked_for_where_a_reply_is_to_give_them() -> None:

@@ -27,6 +27,7 @@ from llmclf.backends.base import (
     Request,
     Scores,
     Structured,
+    Typed,
     Usage,
     WrittenToken,
 )
@@ -63,8 +64,12 @@ MESSAGES = st.lists(
     min_size=1,
     max_size=3,
 ).map(tuple)
-FORMS = st.builds(Likelihoods, st.lists(WORDS, min_size=1, max_size=4, unique=True).map(tuple)) | st.builds(
-    Structured, WORDS, WORDS
+LABELS = st.lists(WORDS, min_size=1, max_size=4, unique=True).map(tuple)
+KINDS = st.sampled_from(["choice", "score", "predicate"])
+FORMS = (
+    st.builds(Likelihoods, LABELS)
+    | st.builds(Structured, WORDS, WORDS)
+    | st.builds(Typed, KINDS, WORDS, LABELS, st.lists(WORDS, max_size=2).map(tuple))
 )
 IDENTITIES = st.builds(Identity, st.dictionaries(WORDS, JSON, max_size=2), st.dictionaries(WORDS, JSON, max_size=2))
 REQUESTS = st.builds(Request, st.integers(0, 5), MESSAGES, FORMS, st.integers(0, 2))
@@ -180,7 +185,8 @@ SMALL_REQUESTS = st.builds(
     st.integers(0, 1),
     st.lists(st.builds(Message, st.sampled_from(["system", "user"]), PIECES), max_size=2).map(tuple),
     st.builds(Likelihoods, st.permutations(["a", "b"]).map(tuple) | st.just(("ab",)))
-    | st.builds(Structured, st.sampled_from(["a", "b"]), st.sampled_from(["a", "b"])),
+    | st.builds(Structured, st.sampled_from(["a", "b"]), st.sampled_from(["a", "b"]))
+    | st.builds(Typed, st.sampled_from(["choice", "score"]), st.sampled_from("ab"), st.just(("ab",)), PIECES),
     st.integers(0, 1),
 )
 SMALL_TABLES = st.sampled_from([{}, {"a": 1}, {"a": "1"}, {"b": 1}])
