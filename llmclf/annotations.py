@@ -1,19 +1,32 @@
 """Who gave which label to what: the one long table that everything writes and reads."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
+from llmclf.backends.base import Origin
 from llmclf.errors import TableError, unknown
 from llmclf.status import Status
 from llmclf.table_writing import check_folder, write_rows
 from llmclf.tables import Row, is_blank, json_text, printable, read_rows, require_columns
 
-COLUMNS = ("item", "question", "annotator", "kind", "label", "probability", "probabilities", "status")
+COLUMNS = (
+    "item",
+    "question",
+    "annotator",
+    "kind",
+    "label",
+    "probability",
+    "probabilities",
+    "origin",
+    "samples",
+    "status",
+)
 REASON_COLUMNS = {"rationale": ("rationale",), "evidence": ("evidence", "misquoted")}
 """Columns that come after these where a codebook asks for the reason."""
 PART_ROWS = 100_000
@@ -44,7 +57,14 @@ class Annotation:
     probability: float | None = None
     """Of the label, as the annotator gave it."""
     probabilities: Mapping[str, float] = field(default_factory=dict)
-    """By label. They sum to 1, but for a set, where each is the probability that the label applies."""
+    """By label. They sum to 1, but for a set, where each is the probability that the label applies.
+
+    Labels that a server's log-probabilities do not tell are missing: what the others leave is theirs, at most.
+    """
+    origin: Origin | None = None
+    """Where they come from; None without any."""
+    samples: int | None = None
+    """How many replies were counted, where they are shares of them."""
     status: Status = Status.OK
     rationale: str = ""
     """Why this label, in the annotator's words."""
@@ -64,6 +84,8 @@ class Annotation:
             "label": label,
             "probability": self.probability,
             "probabilities": dict(self.probabilities) or None,
+            "origin": self.origin,
+            "samples": self.samples,
             "status": str(self.status),
             "rationale": self.rationale or None,
             "evidence": list(self.evidence) or None,
@@ -98,7 +120,7 @@ def write_annotations(
     """
     columns = table_columns(reasons)
     left_out = [reason for reason in REASON_COLUMNS if reason not in columns]
-    numbers, maps = ("probability",), ("probabilities",)
+    numbers, maps = ("probability", "samples"), ("probabilities",)
     with write_rows(path, columns, number_columns=numbers, map_columns=maps, given_format=given_format) as write:
         for annotation in annotations:
             row = annotation.to_dict()
@@ -179,12 +201,14 @@ def read_annotations(
 
 
 def _annotation_of_row(where: str, row: Row, columns: AnnotationColumns, common: dict[str, Any]) -> Annotation:
-    question, status = row.get("question"), row.get("status")
+    question, status, origin = row.get("question"), row.get("status"), row.get("origin")
     return Annotation(
         question=columns.question if is_blank(question) else str(question),
         label=_label(where, row.get(columns.label)),
         probability=_probability(where, row.get("probability")),
         probabilities=_probabilities(where, row.get("probabilities")),
+        origin=None if is_blank(origin) else _one_of(where, get_args(Origin), origin, "origin"),
+        samples=_count(where, row.get("samples")),
         status=Status.OK if is_blank(status) else _known(where, Status, status, "status"),
         rationale=_rationale(where, row.get("rationale")),
         evidence=_quotes(where, row.get("evidence")),
@@ -265,6 +289,24 @@ def _probabilities(where: str, cell: object) -> dict[str, float]:
         return {str(label): float(value) for label, value in table.items()}
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise TableError(f"{where}: {cell!r} are no probabilities", 'Write a JSON object, as {"yes": 0.9}') from None
+
+
+def _count(where: str, cell: object) -> int | None:
+    if is_blank(cell):
+        return None
+    try:
+        number = float(cell)  # type: ignore[arg-type]  # anything else is the error below
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number.is_integer():
+        raise TableError(f"{where}: {cell!r} are no samples", "Give how many replies were counted")
+    return int(number)
+
+
+def _one_of(where: str, known: Sequence[Any], cell: object, what: str) -> Any:  # noqa: ANN401 - one of the known
+    if cell not in known:
+        raise TableError(f"{where}: {unknown(what, str(cell), known)}")
+    return cell
 
 
 def _known(where: str, kind: type[Any], cell: object, what: str) -> Any:  # noqa: ANN401 - the given enum

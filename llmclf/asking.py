@@ -54,6 +54,27 @@ class Questions:
             yield self._prompt.messages(question, item), Likelihoods(names, self._best_only)
 
 
+def check_samples(backend: Backend, samples: int) -> None:
+    """Check that a backend answers the same question in more ways than one, if several samples are wanted.
+
+    Raises:
+        InputError: it scores labels, or it always writes what is likeliest.
+
+    """
+    if samples < 1:
+        raise InputError(f"samples is {samples}", "Give 1 or more")
+    if samples > 1 and Likelihoods in backend.forms:
+        raise InputError(
+            f"samples are of labels that are written, and {backend.name} gives those of all labels a probability",
+            "Ask once, without --samples",
+        )
+    if samples > 1 and backend.identity.settings.get("temperature", 0) == 0:
+        raise InputError(
+            f"at temperature 0 all samples of {backend.name} would be the same",
+            "Give the setting temperature=1, or none for the model's own",
+        )
+
+
 def asked_again(request: Request, text: str, reason: str, request_id: RequestId) -> Request:
     """Give the request that follows a reply which cannot be read: with that reply, and what is wrong with it."""
     messages = request.messages[:-1] if request.messages[-1].role == "assistant" else request.messages

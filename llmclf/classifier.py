@@ -1,11 +1,12 @@
 """One item in, its annotations out. Read this first."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from llmclf.annotations import Annotation, Kind
-from llmclf.asking import Questions, asked_again, choose_order
+from llmclf.asking import Questions, asked_again, check_samples, choose_order
 from llmclf.backends.base import Backend, Completion, Reading, Reply, Request
 from llmclf.codebook import Codebook, Question
 from llmclf.decisions import Decision, decide, misquoted
@@ -31,13 +32,23 @@ def annotate(
     order: Order | None = None,
     best_only: Reading | None = None,
     replicate: int = 0,
+    samples: int = 1,
     re_ask: int = RE_ASK,
 ) -> Iterator[Annotation]:
     """Ask every question of the codebook about every item, and give the answers in the order of the items.
 
     One annotation for each item and question; see `ask`.
     """
-    asked = ask(items, codebook, backend, order=order, best_only=best_only, replicate=replicate, re_ask=re_ask)
+    asked = ask(
+        items,
+        codebook,
+        backend,
+        order=order,
+        best_only=best_only,
+        replicate=replicate,
+        samples=samples,
+        re_ask=re_ask,
+    )
     return (one.annotation(backend.name) for one in asked)
 
 
@@ -49,6 +60,7 @@ def ask(
     order: Order | None = None,
     best_only: Reading | None = None,
     replicate: int = 0,
+    samples: int = 1,
     re_ask: int = RE_ASK,
 ) -> Iterator["Answered"]:
     """Ask every question about every item, and give the replies in the order of the items.
@@ -62,18 +74,23 @@ def ask(
         order: what comes first in the prompts; None chooses by what the backend would read.
         best_only: score no more labels than it takes to find the one that is best by this reading.
         replicate: tells repeats apart; what was answered once is asked anew under another number.
+        samples: how often each question is asked, as this replicate and the following; the answer is the one given
+            most often, and probabilities are shares.
         re_ask: how often a model is told that its reply cannot be read, and why, and asked again.
 
     Raises:
         PromptError: the codebook's prompt does not render.
-        InputError: the backend cannot answer in the form that is wanted.
+        InputError: the backend cannot answer in the form that is wanted, or its samples would all be the same.
         BackendError: the backend can answer nothing more.
 
     """
+    check_samples(backend, samples)
     stream = iter(items)
     if order is None:
         order, stream = choose_order(stream, codebook, backend)
-    asker = _Asker(codebook, Questions(codebook, backend, order, best_only), backend, replicate, re_ask)
+    asker = _Asker(
+        codebook, Questions(codebook, backend, order, best_only), backend, range(replicate, replicate + samples), re_ask
+    )
     while not asker.is_done:
         requests = asker.requests(stream)
         for reply in backend.answer(requests):
@@ -114,6 +131,8 @@ def annotation(
         label=decision.label,
         probability=decision.probability,
         probabilities=decision.probabilities or {},
+        origin=decision.origin,
+        samples=decision.samples,
         status=decision.status,
         rationale=decision.rationale,
         evidence=decision.evidence,
@@ -129,7 +148,8 @@ class _Asked:
     question: Question
     requests: list[Request]
     replies: list[Reply | None]
-    re_asked: int = 0
+    re_asked: Counter[int] = field(default_factory=Counter)
+    """How often, by the place of the request."""
 
     @property
     def is_answered(self) -> bool:
@@ -143,7 +163,7 @@ class _Asker:
     codebook: Codebook
     questions: Questions
     backend: Backend
-    replicate: int
+    replicates: range
     re_ask: int
     _order: deque[_Asked] = field(default_factory=deque)
     _open: dict[int, tuple[_Asked, int]] = field(default_factory=dict)
@@ -173,8 +193,8 @@ class _Asker:
     def take(self, reply: Reply) -> None:
         asked, place = self._open.pop(reply.request_id)
         said = read_reply(asked.question, reply.text) if isinstance(reply, Completion) else None
-        if isinstance(reply, Completion) and isinstance(said, Fault) and asked.re_asked < self.re_ask:
-            asked.re_asked += 1
+        if isinstance(reply, Completion) and isinstance(said, Fault) and asked.re_asked[place] < self.re_ask:
+            asked.re_asked[place] += 1
             self._next_id += 1
             again = asked_again(asked.requests[place], reply.text, said.reason, self._next_id)
             asked.requests[place] = again
@@ -199,6 +219,6 @@ class _Asker:
         return bool(self._order) and not self._again
 
     def _ask(self, question: Question, item: Item) -> Iterator[Request]:
-        for messages, form in self.questions.about(item, question):
+        for (messages, form), replicate in product(self.questions.about(item, question), self.replicates):
             self._next_id += 1
-            yield Request(self._next_id, messages, form, self.replicate)
+            yield Request(self._next_id, messages, form, replicate)

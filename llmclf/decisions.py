@@ -1,19 +1,23 @@
 """Replies -> labels: pure functions of what the model said."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from llmclf.annotations import LabelValue
-from llmclf.backends.base import Completion, Failure, Reading, Reply, Scores
+from llmclf.backends.base import Completion, Failure, Origin, Reading, Reply, Scores
+from llmclf.backends.label_tokens import named_label
 from llmclf.codebook import Question
 from llmclf.errors import InputError
-from llmclf.schemas import Fault, read_reply
+from llmclf.schemas import Said, read_reply
 from llmclf.status import Status
 
 YES, NO = "yes", "no"
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Decision:
     label: LabelValue | None = None
     probability: float | None = None
     probabilities: Mapping[str, float] | None = None
+    origin: Origin | None = None
+    samples: int | None = None
     rationale: str = ""
     evidence: tuple[str, ...] = ()
 
@@ -31,34 +37,96 @@ class Decision:
 def decide(question: Question, replies: Sequence[Reply]) -> Decision:
     """Decide on the most likely label.
 
-    One reply, or, for a set whose labels were asked about one by one, one yes-or-no reply for each label:
-    a label applies where yes is likelier than no; the set's probability is the product, labels taken as independent.
+    One reply; or, for a set whose labels were asked about one by one, one yes-or-no reply for each label: a label
+    applies where yes is likelier than no, and the set's probability is the product, labels taken as independent;
+    or several written replies to the same request, samples: the answer given most often.
     """
+    scores = [reply for reply in replies if isinstance(reply, Scores)]
+    if not scores:
+        return _decide_written(question, [reply for reply in replies if not isinstance(reply, Scores)])
     failure = next((reply for reply in replies if isinstance(reply, Failure)), None)
     if failure is not None:
         return Decision(failure.status)
-    if isinstance(replies[0], Completion):
-        return _decide_written(question, replies[0])
-    scores = [reply for reply in replies if isinstance(reply, Scores)]
     return _decide_set(question, scores) if question.kind == "set" else _decide_one(question, scores[0])
 
 
-def _decide_written(question: Question, completion: Completion) -> Decision:
-    said = read_reply(question, completion.text)
-    if isinstance(said, Fault):
-        return Decision(said.status)
-    return Decision(Status.OK, said.label, rationale=said.rationale, evidence=said.evidence)
+def _decide_written(question: Question, replies: Sequence[Completion | Failure]) -> Decision:
+    """Give the answer that most replies give, the earliest of equals, with shares of those that give one.
+
+    Where more give none, there is no label, and the status is the one that most of these have.
+    """
+    read = [reply if isinstance(reply, Failure) else read_reply(question, reply.text) for reply in replies]
+    if len(read) == 1:
+        (one,) = read
+        if not isinstance(one, Said):
+            return Decision(one.status)
+        return Decision(Status.OK, one.label, rationale=one.rationale, evidence=one.evidence)
+    said = [one for one in read if isinstance(one, Said)]
+    if 2 * len(said) < len(read):
+        return Decision(_most_common(one.status for one in read if not isinstance(one, Said)))
+    label = _most_common(one.label for one in said)
+    first = next(one for one in said if one.label == label)
+    votes = Counter(code for one in said for code in ((one.label,) if isinstance(one.label, str) else one.label))
+    return Decision(
+        Status.OK,
+        label,
+        probability=sum(one.label == label for one in said) / len(said),
+        probabilities={code: votes[code] / len(said) for code in question.codes},
+        origin="samples",
+        samples=len(said),
+        rationale=first.rationale,
+        evidence=first.evidence,
+    )
+
+
+def _most_common(values: Iterable[_Value]) -> _Value:
+    """Give the value that occurs most often, of equals the one that comes first."""
+    return Counter(values).most_common(1)[0][0]
 
 
 def _decide_one(question: Question, scores: Scores) -> Decision:
     if scores.best_by:
         return _best_of_partial(question, scores, scores.best_by)
-    by_name = normalize(scores.log_likelihoods)
-    probabilities = {label.code: by_name[label.name] for label in question.labels}
+    codes = {label.name: label.code for label in question.labels}
+    decision = _likeliest(list(codes), scores)
+    if decision.label is None:
+        return decision
+    probabilities = decision.probabilities and {codes[name]: p for name, p in decision.probabilities.items()}
+    return replace(decision, label=codes[str(decision.label)], probabilities=probabilities)
+
+
+def _likeliest(labels: Sequence[str], scores: Scores) -> Decision:
+    """Choose among labels by name; of equals the first."""
+    if scores.origin == "logprobs":
+        written = named_label(labels, scores.text)
+        if written is None:
+            return Decision(Status.WRONG_LABEL)
+        told = _told_apart(scores, labels)
+        if not told:
+            return Decision(Status.OK, written)
+    else:
+        told = normalize(whole(scores))
+    probabilities = {label: told[label] for label in labels if label in told}
     if any(map(math.isnan, probabilities.values())):
         return Decision(Status.FAILED)
     best = max(probabilities, key=probabilities.__getitem__)
-    return Decision(Status.OK, best, probabilities[best], probabilities)
+    return Decision(Status.OK, best, probabilities[best], probabilities, scores.origin)
+
+
+def _told_apart(scores: Scores, labels: Iterable[str]) -> dict[str, float]:
+    """Give the probabilities that a server's tables tell; none where a label that they do not show may be likelier.
+
+    Where labels were not seen, the remainder counts as theirs: it is the one's that is missing alone, and of several
+    nobody can say whose.
+    """
+    missing = [label for label in labels if label not in scores.log_likelihoods]
+    shown = {label: math.exp(value) for label, value in scores.log_likelihoods.items()}
+    if max(shown.values(), default=0.0) <= scores.remainder:
+        return {}
+    total = math.fsum(shown.values()) + (scores.remainder if missing else 0.0)
+    if len(missing) == 1:
+        shown[missing[0]] = scores.remainder
+    return {label: value / total for label, value in shown.items()}
 
 
 def _best_of_partial(question: Question, scores: Scores, reading: Reading) -> Decision:
@@ -73,12 +141,17 @@ def _best_of_partial(question: Question, scores: Scores, reading: Reading) -> De
 
 
 def _decide_set(question: Question, scores: Sequence[Scores]) -> Decision:
-    applies = {label.code: normalize(whole(score))[YES] for label, score in zip(question.labels, scores, strict=True)}
-    if any(map(math.isnan, applies.values())):
-        return Decision(Status.FAILED)
-    chosen = tuple(code for code, probability in applies.items() if probability > 0.5)
-    joint = math.prod(p if code in chosen else 1 - p for code, p in applies.items())
-    return Decision(Status.OK, chosen, joint, applies)
+    one_by_one = [_likeliest((NO, YES), score) for score in scores]
+    failed = next((one for one in one_by_one if one.label is None), None)
+    if failed:
+        return failed
+    by_code = list(zip(question.codes, one_by_one, strict=True))
+    chosen = tuple(code for code, one in by_code if one.label == YES)
+    applies = {code: one.probabilities[YES] for code, one in by_code if one.probabilities}
+    if not applies:
+        return Decision(Status.OK, chosen)
+    joint = math.prod(one.probability for one in one_by_one if one.probability is not None)
+    return Decision(Status.OK, chosen, joint if len(applies) == len(by_code) else None, applies, scores[0].origin)
 
 
 def misquoted(quotes: Iterable[str], words: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from llmclf.asking import Questions, choose_order
+from llmclf.asking import Questions, check_samples, choose_order
 from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Likelihoods, Request, Usage
 from llmclf.budget import Price
 from llmclf.codebook import Codebook
@@ -48,6 +48,7 @@ def estimate(
     backend: Backend,
     *,
     order: Order | None = None,
+    samples: int = 1,
     price: Price | None = None,
     requests_per_minute: float | None = None,
 ) -> Estimate:
@@ -58,10 +59,12 @@ def estimate(
         codebook: what would be asked.
         backend: who would answer.
         order: what comes first in the prompts; None chooses as a job does.
+        samples: how often each question would be asked.
         price: what the model costs; None gives no money.
         requests_per_minute: at which a server is asked; without it, its time is not known.
 
     """
+    check_samples(backend, samples)
     stream = iter(items)
     if order is None:
         order, stream = choose_order(stream, codebook, backend)
@@ -76,7 +79,7 @@ def estimate(
     if to_read is None:
         characters = sum(len(message.content) for request in requests for message in request.messages)
         to_read, counted_by = math.ceil(characters / CHARACTERS_A_TOKEN), f"{CHARACTERS_A_TOKEN} characters a token"
-    scale = counts.distinct / len(sample) if sample else 0.0
+    scale = samples * counts.distinct / len(sample) if sample else 0.0
     tokens_in, tokens_out = round(to_read * scale), round(to_write * scale)
     asked = round(len(requests) * scale)
     speed = _tokens_per_second(backend)

@@ -75,15 +75,18 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         return self._series(X, labels)
 
     def predict_proba(self, X: Any) -> Any:  # noqa: ANN401, N803 - scikit-learn's own signature
-        """Give each label's probability, in the order of `classes_`.
+        """Give each label's probability, in the order of `classes_`; NaN where a server's tables do not tell it.
 
         Raises:
             InputError: the backend gives labels without probabilities.
 
         """
         annotations = self._annotate(X)
-        if any(a.label is not None and not a.probabilities for a in annotations):
-            raise InputError(f"{self.backend_.name} gives no probabilities", "Use predict, or a local model")
+        labelled = [a for a in annotations if a.label is not None]
+        if labelled and not any(a.probabilities for a in labelled):
+            raise InputError(
+                f"{self.backend_.name} gives no probabilities", "Use predict, a local model, or a server's top_logprobs"
+            )
         rows = [[a.probabilities.get(code, np.nan) for code in self._codes] for a in annotations]
         return self._table(X, np.array(rows, dtype=float).reshape(len(rows), len(self._codes)))
 

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from llmclf.annotations import Annotation
-from llmclf.asking import Questions, choose_order
+from llmclf.asking import Questions, check_samples, choose_order
 from llmclf.backends.base import Backend, Failure, Json, Reading, Reply
 from llmclf.backends.recorded import RecordedBackend
 from llmclf.backends.registry import open_backend
 from llmclf.budget import Budget, Price
-from llmclf.classifier import Answered, ask
+from llmclf.classifier import RE_ASK, Answered, ask
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
@@ -45,6 +45,8 @@ class Job:
         backend: who is asked: an opened backend, which stays open, or a URI; see `open_backend`.
         settings: of the backend that a URI names; those that a job was begun with need not be given again.
         order: what comes first in the prompts; None chooses.
+        samples: how often each question is asked; None is once, or as often as the job was begun with.
+        re_ask: how often a model is told that its reply cannot be read, and why, and asked again.
         max_requests: how many are asked at most, until it is opened again.
         max_cost: what all replies on record of this model may cost, those under way included.
         price: gives the model's price by its name in tables.
@@ -68,6 +70,8 @@ class Job:
         settings: Mapping[str, Any] | None = None,
         order: Order | None = None,
         *,
+        samples: int | None = None,
+        re_ask: int = RE_ASK,
         max_requests: int | None = None,
         max_cost: float | None = None,
         price: Callable[[str], Price] | None = None,
@@ -89,13 +93,16 @@ class Job:
             self._number, content = store.plans().get(key, (0, None)) if store else (0, None)
             self.plan = Plan(**content) if content else None
             self._order = self._settle("order", order, self.plan and self.plan.order)
+            self._samples = self._settle("samples", samples, self.plan and self.plan.samples) or 1
             self._text_key = text_key
             self._regions = phone_regions and list(phone_regions)
             if self.plan:
                 self._check_privacy(self.plan)
             if isinstance(backend, str):
-                backend = open_backend(backend, local_only=local_only, **self._settings(settings or {}))
+                given = self._settings(settings or {})
+                backend = open_backend(backend, local_only=local_only, samples=self._samples, **given)
                 undo.callback(backend.close)
+            check_samples(backend, self._samples)
             self._check_identity(backend)
             store = store or Store(path)
             undo.callback(store.close)
@@ -112,6 +119,7 @@ class Job:
             )
             self._let_go = undo.pop_all().close
         self._templates = templates
+        self._re_ask = re_ask
         self.kept = 0
         """Items of which all was on record before it was opened."""
         self._key = key
@@ -166,7 +174,6 @@ class Job:
         if self._redactor:
             items = map(self._redactor.item, items)
         self._order, items = (self._order, items) if self._order else choose_order(items, self._codebook, self._backend)
-        self._begin()
         if self._text_key:
             questions = Questions(self._codebook, self._backend, self._order, best_only)
             self._backend.keeping = WithoutTexts(self._codebook, questions, self._text_key)
@@ -175,11 +182,20 @@ class Job:
             yield Step(position)
             for _ in self.ask_again(failed):
                 pass
-        else:
-            self._store.begin_rows(self._number, source, count)
-        yield from self._kept(
-            ask(items, self._codebook, self._backend, order=self._order, best_only=best_only), position
+        answered = ask(
+            items,
+            self._codebook,
+            self._backend,
+            order=self._order,
+            best_only=best_only,
+            samples=self._samples,
+            re_ask=self._re_ask,
         )
+        first = list(islice(answered, 1))
+        if not position and (first or self._number):  # a beginning that brings no answer binds nobody
+            self._begin()
+            self._store.begin_rows(self._number, source, count)
+        yield from self._kept(chain(first, answered), position)
 
     def _is_begun(self, source: Json) -> bool:
         known = self._store.input(self._number)
@@ -197,6 +213,7 @@ class Job:
                 asdict(self._backend.identity),
                 self._backend.resolved,
                 self._backend.measured,
+                self._samples,
                 versions(),
                 keyed_hash("", self._text_key) if self._text_key else "",
                 self._regions,
@@ -266,7 +283,10 @@ class Job:
 
     def _settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         begun = self.plan.settings if self.plan else {}
-        return {name: self._settle(f"setting {name}", given.get(name), begun.get(name)) for name in {**given, **begun}}
+        for name in given.keys() & begun.keys():  # here None says something, too
+            if given[name] != begun[name]:
+                raise self._differs(f"setting {name}", begun[name], given[name])
+        return {**given, **begun}
 
     def _check_identity(self, backend: Backend) -> None:
         begun = self.plan.identity if self.plan else {"model": {}, "settings": {}}
@@ -291,11 +311,14 @@ class Job:
     def _settle(self, what: str, given: Any, begun: Any) -> Any:  # noqa: ANN401 - any setting
         """Give what the job was begun with, or else what is given."""
         if None not in (given, begun) and given != begun:
-            raise InputError(
-                f"the job {self._path} was begun with the {what} {begun!r}, and now it is {given!r}",
-                "Keep to it, or give another --job",
-            )
+            raise self._differs(what, begun, given)
         return given if begun is None else begun
+
+    def _differs(self, what: str, begun: object, given: object) -> InputError:
+        return InputError(
+            f"the job {self._path} was begun with the {what} {begun!r}, and now it is {given!r}",
+            "Keep to it, or give another --job",
+        )
 
 
 def versions() -> dict[str, str]:
@@ -311,7 +334,7 @@ def retry(path: str | Path, number: int | None = None, *, also_final: bool = Fal
     """Ask again what failed, and give the replies as they come; the model is opened as the job was begun.
 
     Raises:
-        InputError: the job's backend was opened in Python.
+        InputError: the job's backend was opened in Python, or its record keeps no texts.
         StoreError: another process works on the file.
 
     """

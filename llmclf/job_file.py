@@ -16,6 +16,7 @@ from llmclf.errors import StoreError, unknown
 from llmclf.prompts import Order
 from llmclf.records import ItemRow, Records
 from llmclf.redaction import Redactor
+from llmclf.served import Served, served
 from llmclf.status import Status
 
 JOB_IN_BUNDLE = "job.sqlite"
@@ -40,6 +41,8 @@ class Plan:
     """The backend's, as they were resolved."""
     measured: Mapping[str, Json] = field(default_factory=dict)
     """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
+    samples: int = 1
+    """How often each question is asked."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of llmclf, Python and the packages that ask the model."""
     text_key: str = ""
@@ -159,6 +162,10 @@ class JobFile:
         chosen = (one for one in self.unlabelled(number) if also_final or one.can_retry)
         return list(dict.fromkeys(reply for one in chosen for reply in one.replies))
 
+    def served(self, number: int) -> list[Served]:
+        """Give the models that answered a plan, as the server named them."""
+        return served(self._records, Identity(**self.plans[number].identity))
+
     def _answers(self, number: int) -> Iterator[tuple[ItemRow, Question, dict[int, Reply]]]:
         questions = self.codebook(number).questions
         for row, replies in self._records.rows(number):
@@ -205,7 +212,7 @@ def known_items(path: str | Path, source: Json) -> int | None:
         return None
     with Records(path) as records:
         known = (records.input(number) for number, _ in records.plans().values())
-        return next((count for found, count in filter(None, known) if found == source), None)
+        return next((count for found, count in filter(None, known) if found and found["table"] == source), None)
 
 
 def _detail(replies: Sequence[Reply]) -> str:

@@ -18,6 +18,7 @@ from llmclf.backends.base import (
     Scores,
     Structured,
     Usage,
+    WrittenToken,
 )
 from llmclf.errors import StoreError
 from llmclf.status import Status
@@ -99,11 +100,15 @@ def reply_json(request: Request, reply: Reply) -> dict[str, Any]:
     for name, default in _DEFAULTS[type(reply)].items():
         value = getattr(reply, name)
         if value != default:
-            body[name] = asdict(value) if isinstance(value, Usage | Reading) else value
+            body[name] = [asdict(token) for token in value] if name == "written" else _plain(value)
     if isinstance(reply, Scores) and isinstance(request.form, Likelihoods):
         for table, values in ("log_likelihoods", reply.log_likelihoods), ("tokens", reply.tokens):
             body[table] = [values.get(label) for label in request.form.labels]
     return body
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a field of a reply
+    return asdict(value) if isinstance(value, Usage | Reading) else value
 
 
 _DEFAULTS = {
@@ -127,7 +132,11 @@ def reply_of(request: Request, kind: str, body_json: str, seconds: float) -> Rep
     for table in ("log_likelihoods", "tokens"):
         known = zip(request.form.labels, body[table], strict=True)
         body[table] = {label: value for label, value in known if value is not None}
-    return Scores(**body | {"best_by": _reading(body.get("best_by"))})
+    written = tuple(
+        WrittenToken(token["text"], token["log_probability"], tuple(map(tuple, token["likeliest"])))
+        for token in body.get("written", ())
+    )
+    return Scores(**body | {"best_by": _reading(body.get("best_by")), "written": written})
 
 
 def renumbered(reply: Reply, request: Request) -> Reply:

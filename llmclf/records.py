@@ -64,9 +64,14 @@ class Records:
 
     def _check(self) -> None:
         with self._translated():
-            is_record = store_schema.is_record(self._reader)
-        if not is_record:
-            raise StoreError(f"{self.path} is not a record of this version of llmclf", "Give another path")
+            version = store_schema.version(self._reader)
+        if version is None:
+            raise StoreError(f"{self.path} is another program's database", "Give another path")
+        if version != store_schema.FORMAT:
+            age = "a newer" if version > store_schema.FORMAT else "an older"
+            raise StoreError(
+                f"{self.path} is a record of {age} version of llmclf", "Use that version, or give another path"
+            )
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
@@ -149,6 +154,21 @@ class Records:
             row = self._reader.execute(query, (canonical_json(asdict(identity)),)).fetchone()
         return Usage(*row) if row else Usage()
 
+    def served(self, identity: Identity) -> list[tuple[str, str, int, float, float]]:
+        """Give the models and fingerprints that came back from one who was asked, by the first time.
+
+        Each with how many replies name them, and the Unix times of the first and the last.
+        """
+        self._settle()
+        query = (
+            "SELECT coalesce(body ->> 'served_model', '') AS model, "
+            "coalesce(body ->> 'fingerprint', '') AS fingerprint, count(*), min(recorded_at), max(recorded_at) "
+            "FROM replies WHERE identity = (SELECT id FROM identities WHERE content = ?) "
+            "GROUP BY 1, 2 HAVING model != '' OR fingerprint != '' ORDER BY 4"
+        )
+        with self._translated():
+            return self._reader.execute(query, (canonical_json(asdict(identity)),)).fetchall()
+
     def retryable(self, identity: Identity) -> list[int]:
         """Give the numbers of the failures that a retry can help, of one who answers."""
         self._settle()
@@ -227,4 +247,7 @@ class Records:
             raise self._fault_of(error) from None
 
     def _fault_of(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"the record {self.path} cannot be used: {error}", "Give a path that can be read and written")
+        hint = "Give a path that can be read and written"
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            hint = "It is damaged, or no record: bring a copy back, or give another path"
+        return StoreError(f"the record {self.path} cannot be used: {error}", hint)

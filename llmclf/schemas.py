@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -43,6 +43,7 @@ class Fault:
     reason: str
 
 
+@lru_cache(maxsize=1024)  # where labels are all that is written, the same few replies come again and again
 def read_reply(question: Question, text: str) -> Said | Fault:
     """Give what a reply says, or why it names no label.
 

@@ -87,6 +87,11 @@ class Store(Records):
         self._hold.count_sent()
 
     @property
+    def uncommitted(self) -> int:
+        """Replies that are not on disk yet."""
+        return int(self._last - self._committed) + self._has_changes
+
+    @property
     def sent(self) -> int:
         """Requests that this process has sent."""
         return self._hold.sent

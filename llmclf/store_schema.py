@@ -73,7 +73,9 @@ def create(db: sqlite3.Connection) -> None:
     db.execute("COMMIT")
 
 
-def is_record(db: sqlite3.Connection) -> bool:
-    """Say whether a database is a record of this version."""
-    marks = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-    return marks == [APPLICATION, FORMAT]
+def version(db: sqlite3.Connection) -> int | None:
+    """Give the version of a record's format; None where a database is no record."""
+    application, found = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
+    )
+    return found if application == APPLICATION else None

@@ -1,7 +1,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 import pyarrow as pa
@@ -20,6 +20,7 @@ from llmclf.annotations import (
     read_annotations,
     write_annotations,
 )
+from llmclf.backends.base import Origin
 from llmclf.errors import TableError
 from llmclf.status import Status
 from llmclf.tables import FORMATS, read_rows
@@ -40,6 +41,8 @@ ANNOTATIONS = st.builds(
     label=st.none() | LABELS | st.lists(LABELS, max_size=3).map(tuple),
     probability=st.none() | PROBABILITIES,
     probabilities=st.dictionaries(st.text(max_size=8), PROBABILITIES, max_size=4),
+    origin=st.none() | st.sampled_from(get_args(Origin)),
+    samples=st.none() | st.integers(1, 10**6),
     status=st.sampled_from(Status),
 )
 QUOTES = st.lists(st.text(max_size=8) | st.sampled_from(["", "[]", '["a"]', 'a,\r\n"b']), max_size=3).map(tuple)
@@ -133,19 +136,19 @@ MODEL = Annotation("1", "q", "a", Kind.MODEL, None)
 
 def test_the_cells_are_those_of_the_issue(tmp_path: Path) -> None:
     annotations = [
-        Annotation("1", "q", "m", Kind.MODEL, "yes", 0.75, {"yes": 0.75, "né": 0.25}),
-        Annotation("2", "q", "m", Kind.MODEL, ("b", "a"), 0.5, {"a": 0.5, "b": 0.5}),
+        Annotation("1", "q", "m", Kind.MODEL, "yes", 0.75, {"yes": 0.75, "né": 0.25}, "samples", 4),
+        Annotation("2", "q", "m", Kind.MODEL, ("b", "a"), 0.5, {"a": 0.5, "b": 0.5}, "likelihoods"),
         Annotation("3", "q", "m", Kind.CROWD, ()),
         Annotation("4", "q", "m", Kind.EXPERT, None, status=Status.EMPTY),
     ]
     for form in FORMATS:
         write_annotations(tmp_path / f"t.{form}", annotations)
     assert (tmp_path / "t.csv").read_text().splitlines() == [
-        "item,question,annotator,kind,label,probability,probabilities,status",
-        '1,q,m,model,yes,0.75,"{""yes"": 0.75, ""né"": 0.25}",ok',
-        '2,q,m,model,"[""b"", ""a""]",0.5,"{""a"": 0.5, ""b"": 0.5}",ok',
-        "3,q,m,crowd,[],,,ok",
-        "4,q,m,expert,,,,empty",
+        "item,question,annotator,kind,label,probability,probabilities,origin,samples,status",
+        '1,q,m,model,yes,0.75,"{""yes"": 0.75, ""né"": 0.25}",samples,4,ok',
+        '2,q,m,model,"[""b"", ""a""]",0.5,"{""a"": 0.5, ""b"": 0.5}",likelihoods,,ok',
+        "3,q,m,crowd,[],,,,,ok",
+        "4,q,m,expert,,,,,,empty",
     ]
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert {tuple(line) for line in lines} == {COLUMNS}
@@ -164,8 +167,8 @@ def test_the_cells_of_reasons(tmp_path: Path) -> None:
     for form in FORMATS:
         write_annotations(tmp_path / f"t.{form}", annotations, ("rationale", "evidence"))
     assert (tmp_path / "t.csv").read_text().splitlines()[1:] == [
-        '1,q,m,model,yes,,,ok,"It is, né?","[""a b"", ""c""]","[""c""]"',
-        "2,q,m,model,,,,cut,,,",
+        '1,q,m,model,yes,,,,,ok,"It is, né?","[""a b"", ""c""]","[""c""]"',
+        "2,q,m,model,,,,,,cut,,,",
     ]
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert [line["evidence"] for line in lines] == [["a b", "c"], None]
@@ -322,6 +325,16 @@ FAULTS: dict[str, tuple[Sequence[dict[str, Any]], AnnotationColumns, str]] = {
         [ROW | {"label": "x", "probabilities": "high"}],
         PEOPLE,
         "row 1: 'high' are no probabilit",
+    ),
+    "an origin that there is not": (
+        [ROW | {"label": "x", "origin": "guess"}],
+        PEOPLE,
+        "row 1: unknown origin 'guess': known are 'likelihoods', 'logprobs', 'samples', 'decisions'",
+    ),
+    "half a sample": (
+        [ROW | {"label": "x", "samples": 2.5}],
+        PEOPLE,
+        "row 1: 2.5 are no samples",
     ),
     "a rationale that is a number": (
         [ROW | {"label": "x", "rationale": 5}],

@@ -1,5 +1,6 @@
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -9,7 +10,18 @@ from hypothesis import strategies as st
 
 from llmclf import classifier
 from llmclf.annotations import Annotation, Kind, read_annotations, write_annotations
-from llmclf.backends.base import Backend, Completion, Failure, Likelihoods, Message, Reply, Request, Scores, Structured
+from llmclf.backends.base import (
+    Backend,
+    Completion,
+    Failure,
+    Identity,
+    Likelihoods,
+    Message,
+    Reply,
+    Request,
+    Scores,
+    Structured,
+)
 from llmclf.backends.recorded import RecordedBackend, ScriptedBackend
 from llmclf.classifier import annotate
 from llmclf.codebook import Codebook, Label, Question
@@ -146,6 +158,70 @@ def corrected(request: Request) -> Reply:
     is_told = request.messages[-1].content.startswith("That reply cannot be used")
     said = "up" if is_told and text != "stubborn" else "sideways"
     return Completion(request.id, json.dumps({"label": said}))
+
+
+def sampler(script: Callable[[Request], Reply], temperature: float | None = 1.0) -> WindowBackend:
+    """Give a backend that writes, at a temperature."""
+    backend = WindowBackend(script)
+    backend.forms = frozenset({Structured})
+    backend.identity = Identity({"engine": "scripted"}, {"temperature": temperature})
+    return backend
+
+
+def vary(request: Request) -> Reply:
+    """Say `down`, and every third time `up`; every fourth time, nothing."""
+    if request.replicate % 4 == 3:
+        return Failure(request.id, Status.TIMEOUT, "")
+    return Completion(request.id, json.dumps({"label": "up" if request.replicate % 3 == 2 else "down"}))
+
+
+def test_each_sample_is_a_replicate_and_probabilities_are_their_shares() -> None:
+    backend = sampler(vary)
+    items = [Item("1", text="one"), Item("2", text=""), Item("3", text="three")]
+    first, empty, third = annotate(items, ONE_QUESTION, backend, samples=5)
+    assert (first.label, first.probability, first.origin, first.samples) == ("down", 0.75, "samples", 4)
+    assert first.probabilities == third.probabilities == {"up": 0.25, "down": 0.75}
+    assert (empty.status, empty.origin, empty.samples) == (Status.EMPTY, None, None)
+    assert Counter(request.replicate for request in backend.asked) == dict.fromkeys(range(5), 2)
+    assert len({request.id for request in backend.asked}) == 10
+    (other,) = annotate(items[:1], ONE_QUESTION, backend, replicate=2, samples=3)
+    assert sorted(request.replicate for request in backend.asked[10:]) == [2, 3, 4]
+    assert (other.label, other.samples) == ("up", 2), "one of each, and the earlier counts"
+
+
+def test_more_samples_ask_only_for_those_that_are_missing(tmp_path: Path) -> None:
+    backend = sampler(lambda request: Completion(request.id, '{"label": "up"}'))
+    for samples, asked in [(2, 2), (5, 5), (3, 5)]:
+        recorded = RecordedBackend(backend, Store(tmp_path / "job.sqlite"))
+        (annotation,) = annotate([Item("1", text="one")], ONE_QUESTION, recorded, samples=samples)
+        recorded.close()
+        assert (annotation.samples, len(backend.asked)) == (samples, asked)
+
+
+def test_each_sample_that_cannot_be_read_is_asked_again() -> None:
+    backend = sampler(corrected)
+    (annotation,) = annotate([Item("1", text="one")], ONE_QUESTION, backend, samples=3)
+    assert (annotation.label, annotation.samples, len(backend.asked)) == ("up", 3, 6)
+
+
+@pytest.mark.parametrize(
+    ("backend", "samples", "said"),
+    [
+        (ScriptedBackend(score), 2, "scripted gives those of all labels a probability. Ask once"),
+        (sampler(vary, 0.0), 2, "at temperature 0 all samples of scripted would be the same. Give the setting"),
+        (sampler(vary), 0, "samples is 0"),
+    ],
+)
+def test_samples_that_would_tell_nothing_are_refused(backend: Backend, samples: int, said: str) -> None:
+    items = Pulled(["up"])
+    with pytest.raises(InputError, match=said):
+        next(annotate(items, ONE_QUESTION, backend, samples=samples))
+    assert items.count == 0
+
+
+def test_a_temperature_that_is_left_to_the_server_gives_samples() -> None:
+    (annotation,) = annotate([Item("1", text="one")], ONE_QUESTION, sampler(vary, None), samples=3)
+    assert annotation.samples == 3
 
 
 def test_a_reply_that_cannot_be_read_is_asked_again_with_the_reason() -> None:

@@ -53,6 +53,17 @@ def test_a_text_without_an_answer_has_no_label(classifier: ZeroShotClassifier) -
     assert np.isnan(classifier.predict_proba(["good", "", "broken"])).tolist() == [[False] * 2, [True] * 2, [True] * 2]
 
 
+def test_a_label_that_a_server_does_not_tell_has_no_probability() -> None:
+    def tell(request: Request) -> Reply:
+        text = request.messages[-1].content.rpartition("Text:\n")[2]
+        seen = {"good": -0.5} if text == "good" else {}
+        return Scores(request.id, seen, {}, origin="logprobs", text=text, remainder=0.1 if seen else 1.0)
+
+    three = ZeroShotClassifier(labels=["good", "bad", "so so"], backend=ScriptedBackend(tell)).fit()
+    assert three.predict(["good", "bad"]).tolist() == ["good", "bad"]
+    assert np.isnan(three.predict_proba(["good", "bad"])).tolist() == [[True, False, True], [True] * 3]
+
+
 def test_frames_and_series_come_back_as_they_went_in(classifier: ZeroShotClassifier) -> None:
     index = pd.Index(list("abcde"))
     series = classifier.predict(pd.Series(TEXTS, index=index))

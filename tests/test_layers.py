@@ -12,14 +12,14 @@ import llmclf
 ROOT = Path(llmclf.__file__).parent
 FLOORS = [
     {"errors", "levels", "status"},
-    {"tables", "hold", "bank_numbers", "phone_numbers"},
+    {"tables", "hold", "bank_numbers", "phone_numbers", "backends.base"},
     {"table_writing"},
-    {"codebook", "items", "annotations", "backends.base", "personal_data"},
+    {"codebook", "items", "annotations", "personal_data"},
     {"record_json", "store_schema", "budget", "verbatim"},
     {"records"},
     {"prompts", "schemas", "store", "redaction", "agreement"},
     {"backends"},
-    {"decisions"},
+    {"decisions", "served"},
     {"asking"},
     {"classifier", "without_texts"},
     {"job_file"},

@@ -121,7 +121,7 @@ def test_what_is_taken_in_is_as_if_an_ordinary_job_had_asked(assignment: Assignm
         assert mine.progress(1) == other.progress(1)
         assert mine.spent(1) == other.spent(1)
         # with the replies that could not be read, which no row names
-        said = [Counter((one.request.messages, one.reply.text) for one in file.records()) for file in (ours, theirs)]  # type: ignore[union-attr]  # they are completions
+        said = [Counter((one.request.messages, one.reply.text) for one in file.records()) for file in (ours, theirs)]
         assert said[0] == said[1]
         assert said[0].total() == asked
 

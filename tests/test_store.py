@@ -28,6 +28,7 @@ from llmclf.backends.base import (
     Scores,
     Structured,
     Usage,
+    WrittenToken,
 )
 from llmclf.errors import StoreError
 from llmclf.record_json import identity_digest, renumbered
@@ -67,6 +68,8 @@ FORMS = st.builds(Likelihoods, st.lists(WORDS, min_size=1, max_size=4, unique=Tr
 )
 IDENTITIES = st.builds(Identity, st.dictionaries(WORDS, JSON, max_size=2), st.dictionaries(WORDS, JSON, max_size=2))
 REQUESTS = st.builds(Request, st.integers(0, 5), MESSAGES, FORMS, st.integers(0, 2))
+TOKENS = st.tuples(FROM_A_SERVER, st.floats(max_value=0))
+WRITTEN = st.builds(WrittenToken, FROM_A_SERVER, st.floats(max_value=0), st.lists(TOKENS, max_size=2).map(tuple))
 USAGES = st.builds(Usage, COUNTS, COUNTS, COUNTS)
 
 
@@ -82,7 +85,11 @@ def answered(draw: st.DrawFn) -> tuple[Request, Reply]:
     if isinstance(request.form, Structured):
         return request, Completion(request.id, draw(FROM_A_SERVER), **served, **common)
     values = {label: draw(st.floats(allow_nan=False)) for label in request.form.labels}
-    return request, Scores(request.id, values, {label: draw(COUNTS) for label in values}, **common)
+    told: dict[str, Any] = {"text": draw(FROM_A_SERVER), "written": tuple(draw(st.lists(WRITTEN, max_size=2)))}
+    tokens = {label: draw(COUNTS) for label in values}
+    return request, Scores(
+        request.id, values, tokens, origin="logprobs", remainder=draw(FINITE), **served, **told, **common
+    )
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +417,7 @@ def test_a_kill_while_a_record_is_begun_leaves_nothing_in_the_way(path: Path, mo
 def test_what_is_no_record_is_left_as_it_is(path: Path) -> None:
     path.write_text("a,b\n" * 1000)
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"job\.sqlite cannot be used: file is not a database\. Give a path"):
+    with pytest.raises(StoreError, match=r"job\.sqlite cannot be used: file is not a database\. It is damaged"):
         Store(path)
     assert path.read_bytes() == before
     path.unlink()
@@ -419,7 +426,7 @@ def test_what_is_no_record_is_left_as_it_is(path: Path) -> None:
     other.execute("CREATE TABLE notes (text)")
     other.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"is not a record of this version of llmclf\. Give another path"):
+    with pytest.raises(StoreError, match=r"is another program's database\. Give another path"):
         Store(path)
     assert path.read_bytes() == before
 
@@ -429,7 +436,7 @@ def test_a_record_of_a_newer_version_is_refused(path: Path) -> None:
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(StoreError, match=r"job\.sqlite is not a record of this version of llmclf"):
+    with pytest.raises(StoreError, match=r"job\.sqlite is a record of a newer version of llmclf\. Use that version"):
         Store(path)
 
 

@@ -4,6 +4,8 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from llmclf.served import Served
+
 Coefficients: TypeAlias = dict[str, dict[str, Any]]
 """By name: `{value, se, low, high, n_items, method}`, or `{undefined: reason}`."""
 
@@ -78,9 +80,20 @@ class QuestionAudit(_Part):
     models: list[ModelAudit]
 
 
+class ServedPlan(_Part):
+    """The models that answered one plan of a job, as the server named them; more than one, and the model changed."""
+
+    job: str
+    plan: int
+    annotator: str
+    models: list[Served]
+
+
 class Audit(_Part):
     """Models beside people, question by question."""
 
     codebook: str
     codebook_hash: str
     questions: list[QuestionAudit]
+    served: list[ServedPlan] = []
+    """Of the jobs that were given."""

@@ -101,12 +101,29 @@ the tokens it wrote, the shares of repeated answers, or a service that gives pro
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenToken:
+    """A token that a server wrote, and the likeliest in its place, with their log-probabilities in nats.
+
+    Bytes that are no whole character are surrogate escapes; a token without text ends the reply.
+    """
+
+    text: str
+    log_probability: float
+    likeliest: tuple[tuple[str, float], ...]
+    """As many as the server gave; the written one is among them or not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """Log-likelihoods in nats, each summed over all tokens of its label, in the order asked.
 
     From a service that gives probabilities, their logarithms; `origin` says so. `tokens` counts each label's tokens,
     terminator included where one was scored. A partial record holds the label that is best by the reading `best_by`,
     and of the others those that were met on the way to it.
+
+    From a server's tables of its likeliest tokens (`written`), read by `label_tokens.read_labels`: a label has the
+    probability of the tokens that begin it and no other. Labels that were not seen are missing, and have at most
+    `remainder` together: the probability that the server did not show, or that no single label can claim.
     """
 
     request_id: RequestId
@@ -118,6 +135,10 @@ class Scores:
     origin: Origin = "likelihoods"
     served_model: str = ""
     fingerprint: str = ""
+    text: str = ""
+    """What the model wrote, where it wrote."""
+    written: tuple[WrittenToken, ...] = ()
+    remainder: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,6 +294,6 @@ class BatchBackend:
     def _replies_to(self, asked: _Asked, found: ChatAnswer | AttemptError) -> Iterator[Reply]:
         for request in asked.requests:
             if isinstance(found, ChatAnswer):
-                yield self._errors.without_key(found.reply(request.id, seconds=0.0))
+                yield self._errors.without_key(found.reply(request, seconds=0.0))
             else:
                 yield Failure(request.id, found.status, found.detail, found.retryable)

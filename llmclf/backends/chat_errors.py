@@ -1,6 +1,7 @@
 """What goes wrong between a chat server and its client, in this package's words."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from llmclf.backends.base import Completion, Failure
+from llmclf.backends.base import Reply, Scores
 from llmclf.backends.keys import LEAST_PART, cover_key
+from llmclf.backends.rate_limits import Allowance, allowances
 from llmclf.errors import ServerRefused
 from llmclf.status import Status
 
@@ -28,6 +30,11 @@ STATUS_OF_CODE = {
     "content_policy_violation": Status.FILTERED,  # OpenAI
     "content_filter": Status.FILTERED,  # Azure
 }
+SETTING_OF_PARAMETER = {
+    "temperature": "temperature",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+}
 TOO_LONG = re.compile(r"maximum (context|model) length|context (size|length|window)", re.IGNORECASE)  # vLLM and others
 
 
@@ -44,6 +51,7 @@ class AttemptError(Exception):
     pause: float | None = None
     unreachable: bool = False
     is_too_fast: bool = False
+    allowances: tuple[Allowance, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class ChatErrors:
     key_variable: str
     timeout: float
     key: str | None = field(default=None, repr=False)
+    asks_logprobs: bool = False
 
     def translated(self, error: Exception, *, has_answered: bool) -> Exception:
         """Say in this package's words what went wrong; the server may have answered other requests."""
@@ -81,13 +90,16 @@ class ChatErrors:
     def _refused(self, error: "openai.APIStatusError", has_answered: bool) -> ServerRefused | None:
         """What the server would say to every request."""
         codes = {error.code, error.type}
+        is_final = error.status_code < 500 and error.status_code not in RETRIED
+        if self.asks_logprobs and is_final and "logprobs" in f"{error.param} {self._said(error)}":
+            return self.no_log_probabilities(self._said(error))
+        if codes & UNSUPPORTED:
+            return self._unsupported(error)
         name = "Check the model's name, and that the address ends as the server's API does, often in /v1"
         bill = "Check the plan and the billing of the account"
         hints = {401: f"Put a valid key into {self.key_variable}", 402: bill, 404: name, 405: name}
         if codes & UNPAID:
             hint = bill
-        elif codes & UNSUPPORTED:
-            hint = "As None, temperature and max_tokens are left to the server"
         elif error.status_code < 400:
             to = self.one_line(error.response.headers.get("location"))
             hint = f"It redirects to {to}: give that address, if you trust it"
@@ -98,13 +110,33 @@ class ChatErrors:
             hint = hints.get(error.status_code, "")
         return ServerRefused(f"{self.address} refuses {self.model!r}: {self._said(error)}", hint) if hint else None
 
+    def _unsupported(self, error: "openai.APIStatusError") -> ServerRefused:
+        said = self._said(error)
+        parameter = error.param or next((name for name in SETTING_OF_PARAMETER if name in said), "a parameter")
+        setting = SETTING_OF_PARAMETER.get(parameter)
+        hint = f"Leave it out: --setting {setting}=none" if setting else "Give a model that takes it"
+        return ServerRefused(f"{self.address}: {self.model!r} does not take {parameter} as given: {said}", hint)
+
+    def no_log_probabilities(self, said: str) -> ServerRefused:
+        """Say that a server gives no log-probabilities, and what gives probabilities all the same."""
+        return ServerRefused(
+            f"{self.address} gives no log-probabilities of {self.model!r}: {said}",
+            "Give fewer top_logprobs, or leave them out: --samples gives probabilities, too",
+        )
+
     def _failed(self, error: "openai.APIStatusError", has_answered: bool) -> AttemptError:
         """What the server says to this request, or at this moment."""
         said = self._said(error)
         if error.status_code in RETRIED or error.status_code >= 500:
-            asked = asked_pause(error.response.headers.get("retry-after", ""))
+            headers = error.response.headers
             is_too_fast = error.status_code == 429 and has_answered
-            return AttemptError(Status.FAILED, said, pause=asked, is_too_fast=is_too_fast)
+            return AttemptError(
+                Status.FAILED,
+                said,
+                pause=asked_pause(headers),
+                is_too_fast=is_too_fast,
+                allowances=allowances(headers),
+            )
         status = next((STATUS_OF_CODE[code] for code in (error.code, error.type) if code in STATUS_OF_CODE), None)
         if status is None:
             status = Status.TOO_LONG if error.status_code == 413 or TOO_LONG.search(said) else Status.FAILED
@@ -119,19 +151,22 @@ class ChatErrors:
         line = " ".join(str(text).split())
         return cover_key(line, self.key, min(LEAST_PART, len(self.key or "")))[:200]
 
-    def without_key(self, reply: Completion | Failure) -> Completion | Failure:
+    def without_key(self, reply: Reply) -> Reply:
         """Give a reply without the key; one as short as `none` or `ollama` is no secret, and may be a word in it."""
         text, model, fingerprint = (
             cover_key(said, self.key) for said in (reply.text, reply.served_model, reply.fingerprint)
         )
+        if isinstance(reply, Scores) and text != reply.text:  # its tokens spell the key, too
+            reply = replace(reply, written=())
         return replace(reply, text=text, served_model=model, fingerprint=fingerprint)
 
 
-def asked_pause(retry_after: str) -> float | None:
-    """Read a Retry-After header, seconds or a date, as seconds from now."""
-    if re.fullmatch(r"\d+(\.\d+)?", retry_after):
-        return float(retry_after)
+def asked_pause(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After, seconds or a date, or better its form in milliseconds, as seconds from now."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        if re.fullmatch(r"\d{1,12}(\.\d+)?", headers.get(name, "")):
+            return float(headers[name]) / unit
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(headers.get("retry-after", "")) - datetime.now(UTC)).total_seconds())
     except ValueError:
         return None

@@ -1,16 +1,19 @@
 """A model on an OpenAI-compatible server: its address, the client to it, and a request's body."""
 
-import json
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llmclf.backends.addresses import is_loopback
-from llmclf.backends.base import Identity, Request, Structured
+from llmclf.backends.base import Identity, Json, Request
 from llmclf.backends.chat_errors import ChatErrors
+from llmclf.backends.chat_request import ANSWER_ALONE, ChatRequests
 from llmclf.errors import InputError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
     import openai
 
@@ -41,6 +44,7 @@ class ChatServer:
         key_variable: str | None,
         max_tokens: int | None,
         temperature: float | None,
+        top_logprobs: int | None = None,
     ) -> None:
         self._key_variable = key_variable or ("LLMCLF_API_KEY" if base_url else "OPENAI_API_KEY")
         # A line break in a key would be quoted, key and all, in the transport's own error.
@@ -54,32 +58,34 @@ class ChatServer:
                 "an address with a password or a query is not kept", f"Put a key into {self._key_variable}"
             )
         self.model = model
-        settings = {"temperature": temperature, "max_tokens": max_tokens}
-        self.identity = Identity({"server": self.address, "model": model}, settings)
+        self.settings: dict[str, Json] = {"temperature": temperature, "max_tokens": max_tokens}
+        told: dict[str, Json] = {}
+        if top_logprobs is not None:
+            self.settings["top_logprobs"] = top_logprobs
+            told["instruction"] = ANSWER_ALONE
+        self.identity = Identity({"server": self.address, "model": model}, self.settings | told)
         of_openai = f".{url.hostname}".endswith(".openai.com")
         # OpenAI's reasoning models refuse `max_tokens`. Elsewhere it is the name that everybody knows:
         # Mistral refuses the new one, and Ollama ignores it and would write on.
         limit_name = "max_completion_tokens" if of_openai else "max_tokens"
-        sampling = {"temperature": temperature, limit_name: max_tokens}
-        self._sampling = {name: value for name, value in sampling.items() if value is not None}
+        self._requests = ChatRequests(model, limit_name, temperature, max_tokens, top_logprobs)
+        self._gives_log_probabilities = top_logprobs is not None
         self._headers = HEADERS | CLIENT_MARK | (ACCOUNT_HEADERS if of_openai else frozenset())
         self._key = key
 
     def errors(self, timeout: float) -> ChatErrors:
         """Give what translates the client's errors, for calls that may take so many seconds."""
-        return ChatErrors(self.address, self.model, self._key_variable, timeout, self._key)
+        return ChatErrors(
+            self.address, self.model, self._key_variable, timeout, self._key, self._gives_log_probabilities
+        )
 
     def body(self, request: Request) -> dict[str, Any]:
         """Give what is sent to ask for a chat completion."""
-        if not isinstance(request.form, Structured):
-            raise TypeError(f"a chat server cannot give {type(request.form).__name__}")
-        form = {"name": request.form.name, "strict": True, "schema": json.loads(request.form.schema)}
-        return {
-            "model": self.model,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            "response_format": {"type": "json_schema", "json_schema": form},
-            **self._sampling,
-        }
+        return self._requests.body(request)
+
+    def tokens(self, request: Request) -> int:
+        """Give about how many tokens are sent and asked for."""
+        return self._requests.tokens(request)
 
     def client(self, timeout: float) -> "openai.OpenAI":
         """Open a client; it waits so many seconds at most for the next byte."""
@@ -99,16 +105,26 @@ class ChatServer:
         return openai.AsyncOpenAI(**self._options(None), http_client=http_client)
 
     def _send_only_ours(self, request: "httpx2.Request") -> None:
-        for name in set(request.headers) - self._headers:
-            del request.headers[name]
+        import httpx2
+
+        kept = [(name, value) for name, value in request.headers.multi_items() if name in self._headers]
+        request.headers = httpx2.Headers(kept)
         if self._key is not None:
             request.headers["Authorization"] = f"Bearer {self._key}"
 
     def _transport(self) -> dict[str, Any]:
-        return {
-            "follow_redirects": False,
-            "trust_env": not is_loopback(self.address),  # no proxy between a machine and itself
-        }
+        return {"follow_redirects": False, "trust_env": self._trusts_environment, "verify": self._certificates}
+
+    @property
+    def _trusts_environment(self) -> bool:
+        return not is_loopback(self.address)  # no proxy between a machine and itself
+
+    @cached_property
+    def _certificates(self) -> "ssl.SSLContext":
+        """Read once for all clients: it takes the time of many requests."""
+        import httpx2
+
+        return httpx2.create_ssl_context(trust_env=self._trusts_environment)
 
     def _options(self, timeout: float | None) -> dict[str, Any]:
         import openai

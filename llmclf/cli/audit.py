@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from llmclf.audit.compare import Sourced
-    from llmclf.audit.report import Coefficients, ModelAudit, QuestionAudit
+    from llmclf.audit.report import Coefficients, ModelAudit, QuestionAudit, ServedPlan
 
 _SHOWN_WORST = 3
 
@@ -37,6 +37,9 @@ def audit(
             help="One row is a form: the columns with the answers to questions of these names.",
         ),
     ] = "",
+    job: Annotated[
+        list[Path] | None, typer.Option(metavar="JOB", help="The model's --job, to see whether it changed; repeatable.")
+    ] = None,
     items: Annotated[Path | None, typer.Option(help="The annotated table, for the worst items' texts.")] = None,
     id_column: Annotated[str, typer.Option(help="In --items, the column with the ids.")] = "id",
     text_column: Annotated[str, typer.Option(help="In --items, the column with the texts.")] = "text",
@@ -50,6 +53,7 @@ def audit(
     """
     from llmclf.audit.compare import audit as compare
     from llmclf.codebook import Codebook
+    from llmclf.served import change
 
     columns = AnnotationColumns(
         item=item_column,
@@ -62,9 +66,13 @@ def audit(
     book = Codebook.load(codebook)
     texts = _texts(items, id_column, text_column) if items else {}
     found = compare(_annotations(tables, columns), book, texts)
+    found = found.model_copy(update={"served": [plan for path in job or () for plan in _served(path)]})
     if as_json:
         print(found.model_dump_json())
         return
+    for plan in found.served:
+        if changed := change(plan.models):
+            console().print(f"warning: {plan.job}, plan {plan.plan}: {changed}", markup=False)
     for audited in found.questions:
         _show(audited)
 
@@ -83,6 +91,16 @@ def _annotations(tables: Sequence[Path], columns: AnnotationColumns) -> "Iterato
         is_ours = set(COLUMNS) <= set(next(read_rows(path)))
         for row, annotation in read_annotations(path, AnnotationColumns() if is_ours else columns):
             yield Sourced(annotation, f"{path}: row {row}")
+
+
+def _served(path: Path) -> "Iterator[ServedPlan]":
+    from llmclf.audit.report import ServedPlan
+    from llmclf.job_file import JobFile, open_records
+
+    with open_records(path) as records:
+        file = JobFile(records)
+        for plan, its in file.plans.items():
+            yield ServedPlan(job=str(path), plan=plan, annotator=its.annotator, models=file.served(plan))
 
 
 def _texts(path: Path, id_column: str, text_column: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from llmclf.cli.common import (
     BackendOption,
     JsonOption,
     LocalOnlyOption,
+    SamplesOption,
     SettingOption,
     console,
     parse_settings,
@@ -34,6 +35,7 @@ def classify(
     ] = "Which label fits the text best?",
     backend: BackendOption = "local",
     setting: SettingOption = None,
+    samples: SamplesOption = None,
     local_only: LocalOnlyOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,10 +60,11 @@ def classify(
             asked.append(text)
             yield Item(str(number), text=text)
 
-    engine = open_backend(backend, local_only=local_only, **parse_settings(setting))
+    times = samples or 1
+    engine = open_backend(backend, local_only=local_only, samples=times, **parse_settings(setting))
     unlabelled = 0
     try:
-        for number, annotation in enumerate(annotate(items(), codebook, engine)):
+        for number, annotation in enumerate(annotate(items(), codebook, engine, samples=times)):
             unlabelled += annotation.label is None
             _show(asked[number], annotation, as_json=as_json)
             asked[number] = ""
@@ -84,7 +87,7 @@ def _show(text: str, annotation: "Annotation", *, as_json: bool) -> None:
         from llmclf.tables import json_text
 
         row = annotation.to_dict()
-        keys = ("question", "label", "probabilities", "status")
+        keys = ("question", "label", "probabilities", "origin", "samples", "status")
         print(json_text({"text": shown} | {key: row[key] for key in keys}), flush=True)
         return
     probability = "" if annotation.probability is None else f"{annotation.probability:.2f}"

@@ -61,13 +61,25 @@ RedactOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
 
+SamplesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        min=1,
+        metavar="K",
+        help="Servers: ask each question K times, at temperature 1; probabilities are shares of the replies.",
+    ),
+]
+_WORDS = {"true": True, "false": False, "none": None}
+
+
 def split_list(text: str) -> list[str]:
     """Split at commas; a part that holds one is quoted, as in CSV."""
     return [part.strip() for part in next(csv.reader([text], skipinitialspace=True), [])]
 
 
 def parse_settings(settings: Iterable[str] | None) -> dict[str, Any]:
-    """Read `name=value` settings; numbers become numbers, true and false truth values."""
+    """Read `name=value` settings; numbers become numbers, true and false truth values, and none None."""
     parsed: dict[str, Any] = {}
     for setting in settings or ():
         name, equals, value = setting.partition("=")
@@ -96,9 +108,9 @@ def parse_order(name: str | None) -> "Order | None":
     return None
 
 
-def _value(text: str) -> bool | int | float | str:
-    if text in ("true", "false"):
-        return text == "true"
+def _value(text: str) -> bool | int | float | str | None:
+    if text in _WORDS:
+        return _WORDS[text]
     for kind in (int, float):
         try:
             return kind(text)

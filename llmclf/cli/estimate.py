@@ -22,6 +22,7 @@ from llmclf.cli.common import (
     JsonOption,
     OrderOption,
     PricesOption,
+    SamplesOption,
     SettingOption,
     parse_order,
     parse_settings,
@@ -44,6 +45,7 @@ def estimate(
     speaker_column: SpeakerOption = "speaker",
     input_format: FormatOption = None,
     order: OrderOption = None,
+    samples: SamplesOption = None,
     prices: PricesOption = None,
     requests_per_minute: Annotated[
         float | None, typer.Option(min=0.001, help="At which a server is asked, for the time.")
@@ -69,13 +71,15 @@ def estimate(
     book = Codebook.load(codebook)
     price_table = read_prices(prices) if prices else None
     check_items(table, columns, input_format)
-    engine = open_backend(backend, needs_key=False, **parse_settings(setting))
+    times = samples or 1
+    engine = open_backend(backend, needs_key=False, samples=times, **parse_settings(setting))
     try:
         found = estimated(
             stream_items(table, columns, input_format),
             book,
             engine,
             order=parse_order(order),
+            samples=times,
             price=price_of(engine.name, price_table) if price_table is not None else None,
             requests_per_minute=requests_per_minute,
         )

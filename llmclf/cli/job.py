@@ -30,11 +30,13 @@ def status(path: JobArgument, as_json: JsonOption = False) -> None:
     Example: llmclf job status labels.csv.job.sqlite
     """
     from llmclf.job_file import JobFile, open_records
+    from llmclf.served import change
     from llmclf.tables import json_text
 
     with open_records(path) as records:
         file = JobFile(records)
         found = {number: file.progress(number) for number in file.plans}
+        served = {number: file.served(number) for number in file.plans}
         if as_json:
             print(json_text([_to_dict(file, n, one) for n, one in found.items()]))
             return
@@ -52,6 +54,8 @@ def status(path: JobArgument, as_json: JsonOption = False) -> None:
                 )
             if one.can_retry:
                 terminal.print(f"  {one.can_retry} may be answered another time: llmclf job retry {path}", markup=False)
+            if changed := change(served[number]):
+                terminal.print(f"  {changed}", markup=False)
         if records.lost_in_all:
             terminal.print(f"{records.lost_in_all} requests were sent and never answered: the process had been ended")
         if not found:
@@ -167,12 +171,16 @@ def _to_dict(file: "JobFile", number: int, found: "Progress") -> dict[str, Any]:
         "backend": plan.uri,
         "annotator": plan.annotator,
         "order": plan.order,
+        "samples": plan.samples,
         "model": dict(plan.identity["model"]),
         "settings": dict(plan.settings),
         "items": found.items,
         "statuses": {str(status): count for status, count in found.statuses.items()},
         "can_retry": found.can_retry,
         "tokens": asdict(file.spent(number)),
+        "served": [
+            asdict(one) | {"first": one.first.isoformat(), "last": one.last.isoformat()} for one in file.served(number)
+        ],
     }
 
 

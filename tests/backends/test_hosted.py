@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -20,8 +22,22 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request as Received
 from werkzeug import Response
 
-from llmclf.backends.base import Backend, Completion, Failure, Likelihoods, Message, Reply, Request, Structured, Usage
+from llmclf.backends.base import (
+    Backend,
+    Completion,
+    Failure,
+    Likelihoods,
+    Message,
+    Reply,
+    Request,
+    Scores,
+    Structured,
+    Usage,
+    WrittenToken,
+)
+from llmclf.backends.chat_request import ANSWER_ALONE
 from llmclf.backends.hosted import HostedBackend
+from llmclf.backends.local import LocalBackend
 from llmclf.errors import BackendError, InputError, ServerRefused, ServerUnreachable
 from llmclf.status import Status
 
@@ -47,6 +63,16 @@ class Pauses(list[float]):
     def clock(self) -> float:
         """Give the time as it would be had they been taken."""
         return time.monotonic() + sum(self)
+
+
+class Haste:
+    """Time that passes a thousand times as fast."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 1000)
+
+    def clock(self) -> float:
+        return time.monotonic() * 1000
 
 
 class Opener(Protocol):
@@ -220,6 +246,148 @@ def test_what_is_no_answer_says_why(
     assert len(server.log) == 1
 
 
+def test_a_reply_that_reasoning_left_no_room_for_says_so(server: HTTPServer, connect: Opener) -> None:
+    body = chat("", "length")
+    body["usage"]["completion_tokens_details"] = {"reasoning_tokens": 4}
+    server.expect_request(CHAT).respond_with_json(body)
+    reply = failure(connect())
+    assert reply.status == Status.CUT
+    assert reply.detail == "the reply was cut at 4 tokens, 4 of them reasoning: give a larger max_tokens"
+    assert reply.usage.reasoning_tokens == 4
+
+
+# Log-probabilities
+
+
+LABELS = Likelihoods(("sports", "politics"))
+LABEL_QUESTION = Request(
+    7,
+    (Message("system", ("Be brief.",)), Message("user", ("Which?\n", "hello")), Message("assistant", ("It is",))),
+    LABELS,
+)
+
+
+def entry(token: str, probability: float, *likeliest: dict[str, Any]) -> dict[str, Any]:
+    table = {"top_logprobs": list(likeliest)} if likeliest else {}
+    return {"token": token, "logprob": math.log(probability), "bytes": list(token.encode()), **table}
+
+
+SPORTS = entry("sports", 0.6, entry("sports", 0.6), entry("polit", 0.2), entry(" Sports", 0.1))
+
+
+def told(content: str, *tokens: object, finish: str = "stop") -> dict[str, Any]:
+    body = chat(content, finish)
+    body["choices"][0]["logprobs"] = {"content": list(tokens), "refusal": None}
+    return body
+
+
+def test_labels_are_asked_for_without_a_schema_and_with_log_probabilities(server: HTTPServer, connect: Opener) -> None:
+    server.expect_request(CHAT).respond_with_json(told("sports", SPORTS))
+    only(connect(top_logprobs=5), LABEL_QUESTION)
+    received, _ = server.log[0]
+    assert received.get_json() == {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": f"Which?\nhello\n\n{ANSWER_ALONE}"},
+        ],
+        "temperature": 0.0,
+        "max_tokens": len("politics") + 8,
+        "logprobs": True,
+        "top_logprobs": 5,
+    }
+
+
+def test_tables_of_likely_tokens_are_kept_as_they_came_and_read(server: HTTPServer, connect: Opener) -> None:
+    server.expect_request(CHAT).respond_with_json(told("sports", SPORTS))
+    reply = only(connect(top_logprobs=3), LABEL_QUESTION)
+    assert isinstance(reply, Scores)
+    assert reply.log_likelihoods == pytest.approx({"sports": math.log(0.7), "politics": math.log(0.2)})
+    assert reply.remainder == pytest.approx(0.1)
+    assert (reply.request_id, reply.origin, reply.text) == (7, "logprobs", "sports")
+    likeliest = tuple((text, math.log(value)) for text, value in [("sports", 0.6), ("polit", 0.2), (" Sports", 0.1)])
+    assert reply.written == (WrittenToken("sports", math.log(0.6), likeliest),)
+    assert (reply.served_model, reply.fingerprint, reply.usage.completion_tokens) == ("m-2026-01-01", "fp_1", 4)
+
+
+def test_tokens_are_read_by_their_bytes_where_there_are_any(server: HTTPServer, connect: Opener) -> None:
+    half = {"token": "\\xf0", "logprob": 0.0, "bytes": [240], "top_logprobs": []}
+    bare = {"token": "sports", "logprob": 0.0, "bytes": None}
+    server.expect_request(CHAT).respond_with_json(told("sports", half, bare))
+    reply = only(connect(top_logprobs=3), LABEL_QUESTION)
+    assert isinstance(reply, Scores)
+    assert [token.text for token in reply.written] == ["\udcf0", "sports"]
+
+
+def test_a_label_with_more_words_than_were_asked_for_is_no_cut_reply(server: HTTPServer, connect: Opener) -> None:
+    server.expect_request(CHAT).respond_with_json(told("sports\n\nThe", SPORTS, finish="length"))
+    assert isinstance(only(connect(top_logprobs=3), LABEL_QUESTION), Scores)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (chat(None, refusal="No."), Status.REFUSED),
+        (chat("spo", "content_filter"), Status.FILTERED),
+        (chat("", "length"), Status.CUT),
+        (chat(" "), Status.MALFORMED),
+    ],
+)
+def test_what_names_nothing_is_a_failure_also_where_labels_are_asked_for(
+    server: HTTPServer, connect: Opener, body: object, status: Status
+) -> None:
+    server.expect_request(CHAT).respond_with_json(body)
+    assert failure(connect(top_logprobs=3), LABEL_QUESTION).status == status
+
+
+def test_reasons_are_asked_for_in_json_as_ever(server: HTTPServer, connect: Opener) -> None:
+    server.expect_request(CHAT).respond_with_json(chat())
+    assert isinstance(only(connect(top_logprobs=20)), Completion)
+    received, _ = server.log[0]
+    assert "logprobs" not in received.get_json()
+    assert received.get_json()["max_tokens"] == 512
+
+
+def test_log_probabilities_are_another_identity(connect: Opener) -> None:
+    backend = connect(top_logprobs=20)
+    assert backend.forms == {Likelihoods, Structured}
+    assert backend.resolved == {"temperature": 0.0, "max_tokens": 512, "top_logprobs": 20}
+    assert backend.identity.settings == {**backend.resolved, "instruction": ANSWER_ALONE}
+    with pytest.raises(InputError, match="top_logprobs is 0"):
+        connect(top_logprobs=0)
+
+
+@pytest.mark.parametrize("logprobs", [None, {"content": None}, {"content": []}, {"tokens": ["sports"]}])
+def test_a_server_that_gives_no_log_probabilities_is_an_error_that_says_what_does(
+    server: HTTPServer, connect: Opener, logprobs: object
+) -> None:
+    body = chat("sports")
+    body["choices"][0]["logprobs"] = logprobs
+    server.expect_request(CHAT).respond_with_json(body)
+    with pytest.raises(ServerRefused, match=r"gives no log-probabilities of 'm'.*--samples"):
+        only(connect(top_logprobs=20), LABEL_QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        (400, fault("`logprobs` is not supported with this model")),
+        (403, fault("You are not allowed to request logprobs from this model")),
+        (400, fault("Invalid value: less than or equal to 5 is expected", param="top_logprobs")),
+    ],
+)
+def test_a_server_that_refuses_log_probabilities_is_not_asked_on(
+    server: HTTPServer, connect: Opener, code: int, body: dict[str, Any]
+) -> None:
+    server.expect_request(CHAT).respond_with_json(body, status=code)
+    with pytest.raises(ServerRefused, match=r"Give fewer top_logprobs.*--samples") as raised:
+        list(connect(top_logprobs=20).answer([LABEL_QUESTION] * 50))
+    assert body["error"]["message"] in raised.value.message
+    server.clear()
+    server.expect_request(CHAT).respond_with_json(fault("what are logprobs"), status=400)
+    assert failure(connect()).status == Status.FAILED, "who asks for none is told of none"
+
+
 # Faults that pass
 
 
@@ -357,6 +525,45 @@ def test_a_server_that_refuses_what_comes_too_fast_is_asked_as_fast_as_it_allows
     assert len(refused) < 50
 
 
+def test_a_wait_in_milliseconds_goes_before_one_in_seconds(server: HTTPServer, connect: Opener, pauses: Pauses) -> None:
+    later = Response("later", 503, {"Retry-After-Ms": "2500", "Retry-After": "60"})
+    server.expect_ordered_request(CHAT).respond_with_response(later)
+    server.expect_ordered_request(CHAT).respond_with_json(chat())
+    only(connect())
+    (pause,) = pauses
+    assert 2.5 <= pause <= 4.5
+
+
+@pytest.mark.parametrize("code", [200, 503])
+def test_nothing_is_sent_while_the_server_says_that_nothing_is_left(
+    server: HTTPServer, connect: Opener, pauses: Pauses, code: int
+) -> None:
+    empty = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m30s"}
+    server.expect_ordered_request(CHAT).respond_with_json(chat(), status=code, headers=empty)
+    server.expect_ordered_request(CHAT).respond_with_json(chat(), headers={"x-ratelimit-remaining-requests": "some"})
+    server.expect_ordered_request(CHAT).respond_with_json(chat())
+    backend = connect(concurrency=1)
+    began = pauses.clock()
+    list(backend.answer([question(1)] if code == 503 else [question(1), question(2)]))
+    assert 90 <= pauses.clock() - began < 100
+    only(backend)
+    assert pauses.clock() - began < 100
+
+
+def test_no_request_is_retried_for_longer_than_may_be(server: HTTPServer, connect: Opener, pauses: Pauses) -> None:
+    server.expect_request(CHAT).respond_with_data("oops", 500)
+    reply = failure(connect(attempts=100, retry_seconds=30))
+    assert (reply.status, reply.retryable) == (Status.FAILED, True)
+    assert 10 < sum(pauses) <= 30
+
+
+def test_a_time_below_nothing_is_refused(connect: Opener) -> None:
+    with pytest.raises(InputError, match="retry_seconds is -1"):
+        connect(retry_seconds=-1.0)
+    with pytest.raises(InputError, match="down_seconds is -1"):
+        connect(down_seconds=-1.0)
+
+
 def test_no_more_are_sent_than_is_said(server: HTTPServer, connect: Opener, pauses: Pauses) -> None:
     server.expect_request(CHAT).respond_with_json(chat())
     began = pauses.clock()
@@ -428,7 +635,11 @@ def test_one_text_forbidden_does_not_end_the_job(server: HTTPServer, connect: Op
         (404, fault("The model does not exist", code="model_not_found"), "model's name"),
         (429, fault("You exceeded your current quota", code="insufficient_quota"), "billing"),
         (402, fault("Insufficient Balance"), "billing"),
-        (400, fault("'temperature' does not support 0.0", code="unsupported_value"), "temperature"),
+        (400, fault("'temperature' does not support 0.0", code="unsupported_value"), "--setting temperature=none"),
+        (400, fault("Not 0.0", param="temperature", code="unsupported_value"), "--setting temperature=none"),
+        (400, fault("'max_tokens' is not supported", code="unsupported_parameter"), "--setting max_tokens=none"),
+        (400, fault("No", param="max_completion_tokens", code="unsupported_parameter"), "--setting max_tokens=none"),
+        (400, fault("No", param="response_format", code="unsupported_parameter"), "a model that takes it"),
     ],
 )
 def test_what_every_request_would_hear_is_raised(
@@ -441,6 +652,7 @@ def test_what_every_request_would_hear_is_raised(
     assert body["error"]["message"] in raised.value.message
     assert backend.address in raised.value.message
     assert hint in raised.value.hint
+    assert (body["error"]["param"] or "") in raised.value.message
     assert "\n" not in str(raised.value)
     assert len(server.log) <= 4, "after a refusal nothing more is asked"
 
@@ -490,7 +702,7 @@ def test_an_address_without_a_scheme_is_told_at_once(connect: Opener, pauses: Pa
     assert not pauses
 
 
-def test_a_server_that_goes_down_is_waited_for(connect: Opener, pauses: Pauses) -> None:
+def test_a_server_that_goes_down_is_waited_for_and_no_request_fails(connect: Opener, pauses: Pauses) -> None:
     with HTTPServer(host="127.0.0.1") as mortal:
         mortal.expect_request(CHAT).respond_with_data(
             json.dumps(chat()), content_type="application/json", headers={"Connection": "close"}
@@ -498,10 +710,67 @@ def test_a_server_that_goes_down_is_waited_for(connect: Opener, pauses: Pauses) 
         backend = connect(mortal.url_for("/v1"), concurrency=1, attempts=3)
         replies = backend.answer(question(number) for number in range(100))
         assert isinstance(next(replies), Completion)
-    with pytest.raises(ServerUnreachable):
-        for _ in replies:
-            pass
-    assert len(pauses) == 2
+    went_down = pauses.clock()
+    with pytest.raises(ServerUnreachable, match=r"has not answered for 15 min: .*goes on later"):
+        next(replies)
+    assert pauses.clock() - went_down == pytest.approx(900, abs=1)
+
+
+def test_while_a_server_is_down_its_requests_wait_and_one_at_a_time_looks(server: HTTPServer, connect: Opener) -> None:
+    lock = threading.Lock()
+    arrived = 0
+
+    def go_down(_: Received) -> Response:
+        nonlocal arrived
+        with lock:
+            arrived += 1
+            is_down = 10 < arrived <= 30
+        return Response("oops", 502) if is_down else Response(json.dumps(chat()), content_type="application/json")
+
+    server.expect_request(CHAT).respond_with_handler(go_down)
+    haste = Haste()
+    backend = connect(concurrency=8, attempts=2, down_seconds=1e9, sleep=haste.sleep, clock=haste.clock)
+    began = haste.clock()
+    replies = list(backend.answer(question(number) for number in range(100)))
+    assert all(isinstance(reply, Completion) for reply in replies)
+    assert arrived == 120
+    # At most 12 of the 20 faults, 8 in flight and 4 once more, came before it counted as down; the others were looks.
+    assert haste.clock() - began >= 1 + 2 + 4 + 8 + 16 + 32 + 60 + 60
+
+
+def test_a_server_that_sends_all_away_for_an_hour_is_not_asked_by_all(
+    server: HTTPServer, connect: Opener, pauses: Pauses
+) -> None:
+    server.expect_ordered_request(CHAT).respond_with_json(chat())
+    for _ in range(30):
+        later = Response("come back tomorrow", 429, {"Retry-After": "3600"})
+        server.expect_ordered_request(CHAT).respond_with_response(later)
+    failed: list[Reply] = []
+    with pytest.raises(ServerUnreachable, match="come back tomorrow"):
+        failed.extend(connect(concurrency=1).answer(question(number) for number in range(100)))
+    assert pauses.clock() - time.monotonic() >= 900
+    assert len(server.log) < 30
+
+
+def test_what_waits_is_called_off_by_what_ends_it_all(server: HTTPServer, connect: Opener) -> None:
+    waiting = threading.Event()
+
+    async def wait(_: float) -> None:
+        waiting.set()
+        await asyncio.sleep(PATIENCE)
+
+    def handle(received: Received) -> Response:
+        if asked(received) == "refuse":
+            waiting.wait(PATIENCE)
+            return Response(json.dumps(fault(code="insufficient_quota")), 429)
+        return Response("later", 503)
+
+    server.expect_request(CHAT).respond_with_handler(handle)
+    began = time.monotonic()
+    with pytest.raises(ServerRefused):
+        list(connect(sleep=wait).answer([question(1), question(2, "refuse")]))
+    assert time.monotonic() - began < PATIENCE, "nobody waited for the wait to end"
+    assert len(server.log) == 2
 
 
 # Keys
@@ -620,6 +889,24 @@ def test_as_many_are_in_flight_as_may_be_and_no_more(server: HTTPServer, connect
     assert texts == {number: f"text {number}" for number in range(40)}
 
 
+def test_more_and_more_are_in_flight_as_long_as_that_brings_more_answers(server: HTTPServer, connect: Opener) -> None:
+    lock, inside, most = threading.Lock(), 0, 0
+
+    def handle(_: Received) -> Response:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.05)
+        with lock:
+            inside -= 1
+        return Response(json.dumps(chat()), content_type="application/json")
+
+    server.expect_request(CHAT).respond_with_handler(handle)
+    list(connect(clock=time.monotonic).answer(question(number) for number in range(150)))
+    assert most > 8
+
+
 def test_replies_come_as_they_finish(server: HTTPServer, connect: Opener) -> None:
     overtaken = threading.Event()
 
@@ -649,7 +936,7 @@ def test_requests_are_pulled_only_as_replies_are(server: HTTPServer, connect: Op
     assert pulled == 0
     for given in range(1, 11):
         next(replies)
-        assert pulled == given + 2
+        assert given <= pulled <= given + 2, "what came in at the same time is given before more is pulled"
     replies.close()  # type: ignore[attr-defined]
 
 
@@ -709,14 +996,16 @@ def test_closing_drops_all_and_can_be_done_twice(server: HTTPServer, connect: Op
     assert "llmclf-hosted" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_closing_while_connecting_leaves_nothing_behind(server: HTTPServer, connect: Opener) -> None:
-    server.expect_request(CHAT).respond_with_json(chat())
-    for round_ in range(20):
-        backend = connect(concurrency=8)
-        replies = backend.answer(question(number) for number in range(100))
-        for _ in range(1 + round_ % 7):
-            next(replies)
-        backend.close()
+def test_closing_while_connecting_leaves_nothing_behind(connect: Opener) -> None:
+    # A server of its own: what arrives after the client has hung up reaches no other test.
+    with HTTPServer(host="127.0.0.1", threaded=True) as server:
+        server.expect_request(CHAT).respond_with_json(chat())
+        for round_ in range(20):
+            backend = connect(server.url_for("/v1"), concurrency=8)
+            replies = backend.answer(question(number) for number in range(100))
+            for _ in range(1 + round_ % 7):
+                next(replies)
+            backend.close()
     gc.collect()  # a coroutine that was left behind warns now, and pytest fails this test
 
 
@@ -742,6 +1031,35 @@ def test_closing_ends_the_wait_for_a_retry(server: HTTPServer, connect: Opener) 
     replies = backend.answer([question(1), question(2, "later")])
     next(replies)
     assert not woken.is_set()
+    backend.close()
+    assert woken.is_set()
+
+
+def test_closing_ends_the_wait_for_a_server_that_is_down(server: HTTPServer, connect: Opener) -> None:
+    answered, waiting, woken = threading.Event(), threading.Event(), threading.Event()
+
+    async def wait(seconds: float) -> None:
+        if is_turn := seconds <= 1:  # a request that failed before the server was down waits longer
+            waiting.set()
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            if is_turn:
+                woken.set()
+            raise
+
+    def handle(received: Received) -> Response:
+        if asked(received) == "first":
+            return Response(json.dumps(chat()), content_type="application/json")
+        answered.wait(PATIENCE)
+        return hang_up(received)
+
+    server.expect_request(CHAT).respond_with_handler(handle)
+    backend = connect(concurrency=7, sleep=wait)
+    replies = backend.answer(question(n, "other" if n else "first") for n in range(7))
+    next(replies)
+    answered.set()
+    assert waiting.wait(PATIENCE)
     backend.close()
     assert woken.is_set()
 
@@ -798,3 +1116,29 @@ def test_a_real_server_without_that_path_is_refused(llama_server: str) -> None:
     with pytest.raises(BackendError, match="often in /v1"):
         only(backend)
     backend.close()
+
+
+ABOUT_SPORTS = "Is this text about sports? Answer Yes or No.\nText:\n"
+
+
+def test_a_real_server_tells_of_labels_what_the_local_engine_finds(llama_server: str, gguf: Path) -> None:
+    hosted, local = HostedBackend("smollm2", llama_server, top_logprobs=20), LocalBackend(gguf, layout="shipped")
+    labels = Likelihoods(("Yes", "No"))
+    try:
+        for text in ("The team won in the last minute.", "Parliament votes on the budget."):
+            told = only(hosted, Request(0, (Message("user", (ABOUT_SPORTS, text)),), labels))
+            scored = only(local, Request(0, (Message("user", (ABOUT_SPORTS, text, f"\n\n{ANSWER_ALONE}")),), labels))
+            assert isinstance(told, Scores)
+            assert isinstance(scored, Scores)
+            assert scored.tokens == {"Yes": 1, "No": 1}
+            table = dict(told.written[0].likeliest)
+            assert len(table) == 20
+            for label in labels.labels:
+                # In 4 bits, two builds of llama.cpp differ by so much.
+                assert table[label] == pytest.approx(scored.log_likelihoods[label], abs=0.3)
+                assert table[label] <= told.log_likelihoods[label] + 1e-6 <= table[label] + 0.2, "other spellings"
+            assert told.remainder < 0.3
+            assert told.served_model == "smollm2"
+    finally:
+        hosted.close()
+        local.close()

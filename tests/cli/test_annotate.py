@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -149,6 +151,118 @@ def test_evidence_on_a_real_server_is_kept_or_cut_and_counted(cli: Cli, folder: 
         assert isinstance(reply, Completion | Failure)
         assert re.match(r'\s*\{\s*"evidence"\s*:\s*\[', reply.text)
     assert json.loads(run.out)["evidence"]["quotes"] == sum(len(row["evidence"] or ()) for row in rows)
+
+
+def test_a_hosted_model_gives_probabilities_by_its_likely_tokens(cli: Cli, folder: Path, llama_server: str) -> None:
+    arguments = ["annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--backend"]
+    arguments += [f"{llama_server}#smollm2"]
+    assert cli(*arguments, "--setting", "top_logprobs=20").code == 3
+    store = Store(folder / "out.csv.job.sqlite")
+    replies = [record.reply for record in store.records()]
+    store.close()
+    assert {getattr(reply, "origin", "") for reply in replies} == {"logprobs"}
+    rows = read(folder / "out.csv")
+    for row in rows:
+        assert row["origin"] == ("logprobs" if row["probabilities"] else "")
+        assert bool(row["probabilities"]) <= (row["status"] == "ok")
+        assert sum(json.loads(row["probabilities"] or "{}").values()) <= 1 + 1e-9
+    cli("job", "export", "out.csv.job.sqlite", "--out", "again.csv")
+    assert (folder / "again.csv").read_text() == (folder / "out.csv").read_text()
+    again = cli(*arguments, "--json")  # a job keeps what it was begun with
+    assert (json.loads(again.out)["asked"], read(folder / "out.csv")) == (0, rows)
+
+
+class Sampled:
+    """A chat server that says `glad`, and every third time `sad`; keeps what it was asked."""
+
+    def __init__(self, httpserver: HTTPServer) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.refuses_temperature = False
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        httpserver.expect_request("/v1/chat/completions").respond_with_handler(self)
+        self.uri = f"{httpserver.url_for('/v1')}#m"
+
+    def __call__(self, received: Request) -> Response:
+        body = received.get_json()
+        if self.refuses_temperature and "temperature" in body:
+            said = {"message": "does not support 0.0", "param": "temperature", "code": "unsupported_value"}
+            return Response(json.dumps({"error": said}), 400, content_type="application/json")
+        with self._lock:
+            self.asked.append(body)
+            self._counts[body["messages"][-1]["content"]] += 1
+            is_third = self._counts[body["messages"][-1]["content"]] % 3 == 0
+        message = {"role": "assistant", "content": json.dumps({"label": "sad" if is_third else "glad"})}
+        chat = {"model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        return Response(json.dumps(chat), content_type="application/json")
+
+
+@pytest.fixture
+def sampled(httpserver: HTTPServer) -> Sampled:
+    return Sampled(httpserver)
+
+
+def test_samples_give_shares_and_are_asked_at_temperature_1(cli: Cli, folder: Path, sampled: Sampled) -> None:
+    arguments = ["annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--backend", sampled.uri]
+    run = cli(*arguments, "--samples", "3")
+    assert run.code == 3, run.err
+    assert {body["temperature"] for body in sampled.asked} == {1.0}
+    assert len(sampled.asked) == 6
+    rows = read(folder / "out.csv")
+    assert [(row["label"], row["origin"], row["samples"]) for row in rows] == [
+        ("glad", "samples", "3"),
+        ("glad", "samples", "3"),
+        ("", "", ""),
+    ]
+    assert json.loads(rows[0]["probabilities"]) == pytest.approx({"glad": 2 / 3, "sad": 1 / 3})
+    cli("job", "export", "out.csv.job.sqlite", "--out", "again.csv")
+    assert (folder / "again.csv").read_text() == (folder / "out.csv").read_text()
+    assert json.loads(cli(*arguments, "--json").out)["asked"] == 0, "a job keeps what it was begun with"
+    assert json.loads(cli("job", "status", "out.csv.job.sqlite", "--json").out)[0]["samples"] == 3
+    assert "begun with the samples 3, and now it is 5" in cli(*arguments, "--samples", "5").err
+
+
+def test_a_temperature_that_is_given_is_kept_for_samples(cli: Cli, folder: Path, sampled: Sampled) -> None:
+    arguments = ["annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--backend", sampled.uri]
+    assert cli(*arguments, "--samples", "2", "--setting", "temperature=0.5").code == 3
+    assert (folder / "out.csv").exists()
+    assert {body["temperature"] for body in sampled.asked} == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--setting", "temperature=0"], "at temperature 0 all samples of m would be the same. Give the setting"),
+        (["--setting", "top_logprobs=20"], "m gives those of all labels a probability. Ask once, without --samples"),
+        (["--backend", "local"], "a probability. Ask once, without --samples"),
+    ],
+)
+def test_samples_that_would_tell_nothing_are_refused(
+    cli: Cli, folder: Path, sampled: Sampled, options: list[str], said: str
+) -> None:
+    before = sorted(folder.iterdir())
+    arguments = ["annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--backend", sampled.uri]
+    run = cli(*arguments, "--samples", "2", *options)
+    assert run.code == 2
+    assert said in run.err.splitlines()[-1]
+    assert not sampled.asked
+    assert sorted(folder.iterdir()) == before
+
+
+def test_whoever_leaves_out_what_a_server_refuses_goes_on_in_the_same_job(
+    cli: Cli, folder: Path, sampled: Sampled
+) -> None:
+    sampled.refuses_temperature = True
+    arguments = ["annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv", "--backend", sampled.uri]
+    refused = cli(*arguments)
+    assert refused.code == 2
+    assert "does not take temperature" in refused.err
+    assert "--setting temperature=none" in refused.err
+    assert cli(*arguments, "--setting", "temperature=none").code == 3
+    assert all("temperature" not in body for body in sampled.asked)
+    assert [row["label"] for row in read(folder / "out.csv")] == ["glad", "glad", ""]
+    other = cli(*arguments, "--setting", "temperature=0.5")
+    assert "begun with the setting temperature None, and now it is 0.5" in other.err
 
 
 def reasoned(received: Request) -> Response:

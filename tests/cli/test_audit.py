@@ -6,9 +6,9 @@ import pytest
 
 from .conftest import Cli
 
-HEADER = "item,question,annotator,kind,label,probability,probabilities,status\n"
+HEADER = "item,question,annotator,kind,label,probability,probabilities,origin,samples,status\n"
 MODEL = HEADER + "".join(
-    f'{item},mood,m,model,{label},0.9,"{{""glad"": 0.9, ""sad"": 0.1}}",ok\n'
+    f'{item},mood,m,model,{label},0.9,"{{""glad"": 0.9, ""sad"": 0.1}}",likelihoods,,ok\n'
     for item, label in [("1", "glad"), ("2", "glad"), ("3", "sad"), ("4", "glad"), ("5", "glad")]
 )
 CROWD = "item,annotator,label\n" + "".join(
@@ -69,7 +69,7 @@ def test_a_model_beside_each_expert(cli: Cli, tables: Path) -> None:
 
 
 def test_forms_with_other_names_and_scores(cli: Cli, folder: Path) -> None:
-    rows = ["1,warmth,m,model,1,,,ok\n", "2,warmth,m,model,0,,,ok\n", '1,topics,m,model,"[""work""]",,,ok\n']
+    rows = ["1,warmth,m,model,1,,,,,ok\n", "2,warmth,m,model,0,,,,,ok\n", '1,topics,m,model,"[""work""]",,,,,ok\n']
     (folder / "model.csv").write_text(HEADER + "".join(rows))
     (folder / "forms.csv").write_text('conv,rater,heat,about\n1,a,1.0,"[""work""]"\n2,a,warm,[]\n1,b,0,[]\n2,b,0,[]\n')
     options = ["--item-column", "conv", "--annotator-column", "rater", "--kind", "expert"]

@@ -1,7 +1,10 @@
 import json
+import threading
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from .conftest import Cli
 
@@ -12,11 +15,11 @@ def test_one_json_object_a_text_in_order(cli: Cli) -> None:
     rows = [json.loads(line) for line in run.out.splitlines()]
     assert [row["text"] for row in rows] == ["I love it", "It broke"]
     for row in rows:
-        assert list(row) == ["text", "question", "label", "probabilities", "status"]
+        assert list(row) == ["text", "question", "label", "probabilities", "origin", "samples", "status"]
         assert set(row["probabilities"]) == {"positive", "negative"}
         assert sum(row["probabilities"].values()) == pytest.approx(1)
         assert row["label"] == max(row["probabilities"], key=row["probabilities"].__getitem__)
-        assert row["status"] == "ok"
+        assert (row["origin"], row["samples"], row["status"]) == ("likelihoods", None, "ok")
 
 
 def test_a_line_each_on_standard_input(cli: Cli) -> None:
@@ -56,6 +59,25 @@ def test_settings_reach_the_backend(cli: Cli) -> None:
     assert packed.code == alone.code == 0, alone.err
 
 
+def test_samples_of_a_server_give_shares(cli: Cli, httpserver: HTTPServer) -> None:
+    said = iter(["a", "b", "b"])
+    lock = threading.Lock()
+
+    def answer(received: Request) -> Response:
+        assert received.get_json()["temperature"] == 1.0
+        with lock:
+            message = {"role": "assistant", "content": json.dumps({"label": next(said)})}
+        return Response(json.dumps({"choices": [{"message": message}]}), content_type="application/json")
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(answer)
+    backend = ["--backend", f"{httpserver.url_for('/v1')}#m"]
+    run = cli("classify", "x", "--labels", "a,b", "--json", "--samples", "3", *backend)
+    assert run.code == 0, run.err
+    row = json.loads(run.out)
+    assert (row["label"], row["origin"], row["samples"]) == ("b", "samples", 3)
+    assert row["probabilities"] == pytest.approx({"a": 1 / 3, "b": 2 / 3})
+
+
 def test_a_label_with_a_comma_is_quoted(cli: Cli) -> None:
     run = cli("classify", "x", "--labels", '"yes, fully",no', "--json")
     assert set(json.loads(run.out)["probabilities"]) == {"yes, fully", "no"}
@@ -74,6 +96,8 @@ def test_a_label_with_a_comma_is_quoted(cli: Cli) -> None:
         (["x", "--labels", "a,b", "--backend", "local:missing.gguf"], "no model file at missing.gguf"),
         (["x", "--labels", "a,b", "--backend", "http://127.0.0.1:9/v1#m"], "127.0.0.1:9"),
         (["x", "--labels", "a,b", "--setting", "speed=9"], "unknown setting 'speed': known are 'layout', 'context'"),
+        (["x", "--labels", "a,b", "--samples", "3"], "Ask once, without --samples"),
+        (["x", "--labels", "a,b", "--setting", "context=none"], "the setting context is None. Give int"),
         (["x", "--labels", "a,b", "--setting", "speed"], "Write NAME=VALUE"),
         (["x", "--labels", "a,b", "--setting", "contxt=9"], "did you mean 'context'?"),
         (["x", "--labels", "a,b", "--setting", "context=abc"], "the setting context is 'abc'. Give int"),

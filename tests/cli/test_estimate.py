@@ -44,6 +44,10 @@ def test_a_server_is_estimated_by_characters_and_a_price_table(cli: Cli, folder:
     assert found["seconds"] == 30
     assert found["money"] == pytest.approx((2 * found["tokens_in"] + 10 * found["tokens_out"]) / 1e6)
     assert 2 * 3 <= found["tokens_out"] <= 2 * 10
+    several = estimate(cli, *arguments, "--samples", "3")
+    assert [several[key] for key in ("requests", "tokens_in", "tokens_out")] == [
+        3 * found[key] for key in ("requests", "tokens_in", "tokens_out")
+    ]
     run = cli("estimate", *arguments)
     assert "counted by 4 characters a token" in run.out
     assert "not known: give --prices" in run.out

@@ -17,9 +17,9 @@ from .conftest import Cli
 TALK = "id,a,b\nx,I lost my job.,That must hurt.\ny,I won!,\nz,,\n"
 
 
-def chat(text: str, finish: str = "stop") -> Response:
+def chat(text: str, finish: str = "stop", model: str = "m") -> Response:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    said = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    said = {"id": "1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]}
     return Response(json.dumps(said), content_type="application/json")
 
 
@@ -89,8 +89,71 @@ def test_retry_asks_again_what_may_be_mended_and_with_all_the_rest(
     assert json.loads(cli("job", "retry", failed.name, "--all", "--json").out) == {"asked": 1, "failed": 0}
     assert cli("job", "export", failed.name, "--out", "again.csv").code == 0
     rows = (folder / "again.csv").read_text().splitlines()
-    assert [row.split(",")[0::7] for row in rows[1:]] == [["a", "ok"], ["b", "ok"], ["c", "empty"], ["d", "ok"]]
+    assert [row.split(",")[0::9] for row in rows[1:]] == [["a", "ok"], ["b", "ok"], ["c", "empty"], ["d", "ok"]]
     assert "all questions" not in cli("job", "failures", failed.name).out
+
+
+def test_a_model_that_changed_within_a_job_is_told_by_status_and_audit(
+    cli: Cli, folder: Path, httpserver: HTTPServer
+) -> None:
+    arguments = ["--codebook", "mood.toml", "--job", "job.sqlite", "--backend", f"{httpserver.url_for('/v1')}#m"]
+    tables = ["model.csv", "people.csv", "--codebook", "mood.toml", "--kind", "expert", "--job", "job.sqlite"]
+    (folder / "people.csv").write_text("item,annotator,label\na,x,glad\nb,x,sad\n")
+
+    def annotate(table: str, model: str) -> None:
+        httpserver.clear()
+        httpserver.expect_request("/v1/chat/completions").respond_with_handler(
+            lambda _: chat('{"label": "glad"}', model=model)
+        )
+        assert cli("annotate", table, "--out", "model.csv", *arguments).code in (0, 3)
+
+    (folder / "first.csv").write_text("id,text\na,I won.\n")
+    annotate("first.csv", "m-1")
+    (told,) = json.loads(cli("job", "status", "job.sqlite", "--json").out)
+    assert [(one["model"], one["fingerprint"], one["answers"]) for one in told["served"]] == [("m-1", "", 1)]
+    for command in (["job", "status", "job.sqlite"], ["audit", *tables]):
+        assert "changed" not in cli(*command).out
+    (folder / "second.csv").write_text("id,text\na,I won.\nb,My cat died.\n")
+    annotate("second.csv", "m-2")
+    for command in (["job", "status", "job.sqlite"], ["audit", *tables]):
+        shown = " ".join(cli(*command).out.split())
+        assert "the model changed within the job: m-1, 1 answers" in shown
+        assert "m-2, 1 answers" in shown
+    (plan,) = json.loads(cli("audit", *tables, "--json").out)["served"]
+    assert (plan["job"], plan["plan"], plan["annotator"]) == ("job.sqlite", 1, "m")
+    assert [(one["model"], one["answers"]) for one in plan["models"]] == [("m-1", 1), ("m-2", 1)]
+    assert plan["models"][0]["last"] <= plan["models"][1]["first"]
+    assert "no job file at missing" in cli("audit", *tables[:-1], "missing").err
+
+
+def test_retry_asks_for_samples_as_they_were_asked_for(cli: Cli, folder: Path, httpserver: HTTPServer) -> None:
+    asked: list[float] = []
+    is_well = False
+
+    def answer(received: Request) -> Response:
+        asked.append(received.get_json()["temperature"])
+        if not is_well and len(asked) > 1:
+            return Response("{}", 500)
+        return chat('{"label": "glad"}')
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(answer)
+    (folder / "one.csv").write_text("id,text\na,I won.\n")
+    arguments = [
+        "one.csv",
+        "--codebook",
+        "mood.toml",
+        "--out",
+        "out.csv",
+        "--backend",
+        f"{httpserver.url_for('/v1')}#m",
+    ]
+    settings = ["--setting", "attempts=1", "--setting", "concurrency=1", "--setting", "temperature=0.7"]
+    cli("annotate", *arguments, "--samples", "3", *settings)
+    is_well = True
+    assert json.loads(cli("job", "retry", "out.csv.job.sqlite", "--json").out) == {"asked": 2, "failed": 0}
+    assert set(asked) == {0.7}
+    cli("job", "export", "out.csv.job.sqlite", "--out", "again.jsonl")
+    assert json.loads((folder / "again.jsonl").read_text())["samples"] == 3
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
