@@ -27,7 +27,7 @@ from llmclf.tables import is_stream
 log = logging.getLogger("llmclf")
 
 _OBJECT_STORE = 100 * 2**20
-"""Bytes, on this machine alone: what passes through it is a few hundred a micro-batch."""
+"""Bytes, where the cluster is this machine: what passes through it is a few hundred a micro-batch."""
 _CONNECT_SECONDS = 5.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
@@ -63,12 +63,13 @@ class Pool:
 class RayJob:
     """Asks a codebook's questions of a backend that every actor opens, and records all replies in a job file.
 
-    What it leaves is the file of an ordinary `Job`, which may go on with it, and the other way round. The first items
-    are asked about by one actor: that settles what the others keep to. Equal texts are asked about once a micro-batch.
-    Input and job file lie in a folder that all machines of the cluster share.
+    What it leaves is the file of an ordinary `Job`: each may go on where the other was left, but for the records of
+    micro-batches that are not finished, which lie beside it until it goes on here. The first items are asked about by
+    one actor: that settles what the others keep to. Equal texts are asked about once a micro-batch. Input and job file
+    lie in a folder that all machines of the cluster share.
 
     Args:
-        path: the job file; the micro-batches' records are kept beside it until they are taken into it.
+        path: the job file.
         codebook: what is asked.
         uri: who is asked; see `open_backend`.
         settings: the backend's, and the pool's: actors, cpus, gpus, micro_batch; see `Pool`.
@@ -101,6 +102,7 @@ class RayJob:
         self._order, self._price, self._local_only = order, price, local_only
         self._number = 0
         self.asked = self.found = self.kept = self.lost = self.under_way = 0
+        self.cost: float | None = None
         """As those of a `Job`; of micro-batches that are finished."""
         with ExitStack() as undo:
             self._ray = _connect(undo, self._pool)
@@ -132,7 +134,7 @@ class RayJob:
             best_only,
         )
         yield self._begin(assignment, count)
-        records = self._path.with_name(f"{self._path.name}.parts")
+        records = self._path.with_name(f"{self._path.name}.micro-batches")
         last = self._store.last_row(self._number)
         assert last, "a table has a row"
         batches = micro_batches(table, last, self._pool.micro_batch, records, self._number)
@@ -155,6 +157,9 @@ class RayJob:
         self.asked += done.asked
         self.found += done.found
         self.lost += done.lost
+        if self._price:
+            spent = self._store.spent(Identity(**self._plan.identity))
+            self.cost = self._price(self._plan.annotator).of(spent)
         if done.attempts > 1:
             log.info("an actor was ended; %d requests that it had sent have no answer on record", done.lost)
         return Step(done.count, done.failed)
@@ -206,13 +211,6 @@ class RayJob:
     @cached_property
     def _plan(self) -> Plan:
         return JobFile(self._store).plans[self._number]
-
-    @property
-    def cost(self) -> float | None:
-        """What all replies on record of this model cost, where its price is known."""
-        if not self._price or not self._number:
-            return None
-        return self._price(self._plan.annotator).of(self._store.spent(Identity(**self._plan.identity)))
 
     def annotations(self) -> Iterator[Annotation]:
         """Give the answers that are on record, in the order of the items; see `JobFile.annotations`."""

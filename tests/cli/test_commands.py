@@ -8,7 +8,7 @@ import pytest
 from .conftest import Cli
 
 COMMANDS = ("classify", "annotate", "agreement", "audit", "models")
-SLOW = {"openai", "llama_cpp", "jinja2", "pyarrow", "pandas", "polars", "sklearn", "scipy", "xllamacpp"}
+SLOW = {"openai", "llama_cpp", "jinja2", "pyarrow", "pandas", "polars", "sklearn", "scipy", "xllamacpp", "ray"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -57,6 +57,7 @@ class Server:
         said = json.dumps({"label": "sad" if number % 2 else "glad"})
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+        body["usage"] = {"prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000}
         return Response(json.dumps(body), content_type="application/json")
 
 
@@ -101,17 +102,19 @@ def test_an_actor_that_is_killed_costs_what_it_had_under_way_and_the_run_finishe
     killed = []
 
     def kill_an_actor() -> None:
-        lock = min((folder / "job.sqlite.parts").glob("*.lock")).read_text()
+        lock = min((folder / "job.sqlite.micro-batches").glob("*.lock")).read_text()
         killed.append(int(lock.partition("process ")[2].split()[0]))
         os.kill(killed[0], signal.SIGKILL)
 
     server.at[32 + MICRO_BATCH] = kill_an_actor
-    run = annotate(folder, server)
+    (folder / "prices.toml").write_text("[m]\ninput = 2.0\noutput = 0.0\n")
+    run = annotate(folder, server, "--prices", "prices.toml")
     assert run.returncode == 0, run.stderr
     assert len(killed) == 1
     assert "llmclf: an actor was ended" in run.stderr
     summary = json.loads(run.stdout)  # of what Ray has to say, nothing is on standard output
     assert summary["statuses"] == {"ok": ROWS}
+    assert summary["cost"] == 2 * ROWS
     check_table(folder)
     twice = [number for number, count in server.asked.items() if count > 1]
     assert max(server.asked.values(), default=0) <= 2
@@ -120,7 +123,13 @@ def test_an_actor_that_is_killed_costs_what_it_had_under_way_and_the_run_finishe
     assert server.keys == {f"Bearer {KEY}"}
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in path.read_bytes() for path in files)
-    assert {path.name for path in folder.iterdir()} == {"in.csv", "mood.toml", "labels", "job.sqlite"}
+    assert {path.name for path in folder.iterdir()} == {
+        "in.csv",
+        "mood.toml",
+        "prices.toml",
+        "labels",
+        "job.sqlite",
+    }
     exported = llmclf(folder, "job", "export", "job.sqlite", "--out", "labels.csv")
     assert exported.returncode == 0, exported.stderr
     assert (folder / "labels.csv").read_text().splitlines()[-1].startswith(f"{ROWS - 1},mood,m,model,sad")
