@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from llmclf import Codebook
+from llmclf.budget import read_prices
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, gguf: Path) -> Path:  # noq
 def test_the_readme_has_what_is_tested_here() -> None:
     assert len(COMMANDS) >= 5
     assert len(blocks("python")) == 1
-    assert len(blocks("toml")) == 1
+    assert len(blocks("toml")) == 2
 
 
 def test_every_command_runs(folder: Path) -> None:
@@ -61,8 +62,14 @@ def test_the_python_runs(folder: Path) -> None:
     assert done.stdout.splitlines()[-1].endswith("ok")
 
 
+def test_the_price_table_is_one(tmp_path: Path) -> None:
+    text, _ = blocks("toml")
+    (tmp_path / "prices.toml").write_text(text)
+    assert read_prices(tmp_path / "prices.toml")["gpt-x"].output == 0.6
+
+
 def test_the_codebook_is_one(tmp_path: Path) -> None:
-    (text,) = blocks("toml")
+    _, text = blocks("toml")
     (tmp_path / "codebook.toml").write_text(text)
     assert Codebook.load(tmp_path).questions[0].codes == ("0", "2")
     assert tomllib.loads(text)["name"] == "epitome"

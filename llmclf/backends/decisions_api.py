@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 
 from pydantic import ValidationError
 
@@ -128,7 +128,8 @@ class DecisionsBackend:
             BackendError: nothing more can be answered; what is in flight is still given before.
 
         """
-        return chain.from_iterable(self._caller.answers(self._replies, self._calls(requests)))
+        for replies in self._caller.answers(self._replies, self._calls(requests)):
+            yield from replies
 
     def tokens_to_read(self, requests: Iterable[Request]) -> None:
         """How a server puts a text and its questions together is not known."""

@@ -54,7 +54,7 @@ def open_backend(
     """
     scheme, _, rest = uri.partition(":")
     api, _, url = uri.rpartition("+") if "+" in scheme else ("", "", uri)
-    is_url = url.startswith(("http:", "https:"))
+    is_url = url.startswith(("http:", "https:")) and api in ("", "batch", "decisions", "systemone")
     if local_only and scheme != "local" and not (is_url and is_loopback(url)):
         raise InputError(f"{_shown(uri)} is not on this machine", "Use a local model, or leave out --local-only")
     if scheme == "local":
@@ -71,7 +71,7 @@ def open_backend(
         if needs_key and not key:
             raise InputError(f"{scheme}: needs a key", "Set OPENAI_API_KEY")
         return backend(rest, key=key, **settings)
-    if is_url and api in ("", "batch", "decisions", "systemone"):
+    if is_url:
         backend = _hosted_backend(api)
         _check_settings(scheme, backend, settings)
         address, _, model = url.partition("#")
