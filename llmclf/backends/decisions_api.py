@@ -199,7 +199,8 @@ class DecisionsBackend:
             pairs = list(self._wire.probabilities(question, answers[0]))
         except ValidationError as error:
             fault = error.errors()[0]
-            return Fault(Status.MALFORMED, f"{' '.join(map(str, fault['loc']))}: {fault['msg']}")
+            where = " ".join(map(str, fault["loc"]))  # in which labels stand, as the server gave them
+            return Fault(Status.MALFORMED, self._errors.one_line(f"{where}: {fault['msg']}"))
         if Counter(label for label, _ in pairs) != Counter(question.labels):
             return Fault(Status.MALFORMED, "its probabilities are not those of the labels")
         total = math.fsum(probability for _, probability in pairs)

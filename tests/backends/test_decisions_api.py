@@ -566,6 +566,32 @@ def test_what_is_on_record_is_not_asked_again(decider: Decider, connect: Opener,
     assert b"sk-secret" not in path.read_bytes()
 
 
+@pytest.mark.parametrize("told", ["label", "level", "model", "type", "error"])
+def test_a_key_that_a_server_repeats_is_not_kept(
+    server: HTTPServer, connect: Opener, tmp_path: Path, told: str
+) -> None:
+    key = "sk-of-this-host"
+    labels = {"sports": 1.0} | ({key: "none"} if told == "label" else {"politics": 0.0})
+    levels = {"0": 0.5, key: 0.5} if told == "level" else {"0": 0.5, "1": 0.25, "2": 0.25}
+    said: dict[str, Any] = {
+        "answers": {
+            "q1": {"type": key if told == "type" else "choice", "probabilities": labels},
+            "q2": {"type": "score", "probabilities": levels},
+        },
+        "model": f"m of {key}" if told == "model" else "m",
+    }
+    body, status = ({"error": {"message": f"{key}?"}}, 400) if told == "error" else (said, 200)
+    server.expect_request(SYSTEM_ONE).respond_with_json(body, status=status)
+    store = Store(tmp_path / "record.llmclf")
+    messages = (Message("user", ("x",)),)
+    requests = [Request(number, messages, form) for number, form in enumerate((CHOICE, SCORE))]
+    replies = list(RecordedBackend(connect("systemone", key=key), store).answer(requests))
+    store.close()
+    assert len(replies) == 2
+    assert key not in str(replies)
+    assert key.encode() not in (tmp_path / "record.llmclf").read_bytes()
+
+
 def test_records_hold_all_that_was_asked_and_said(decider: Decider, connect: Opener, tmp_path: Path) -> None:
     decider.answer = lambda question: refused(question) if question["name"] == "q4" else fair_answer(question)
     store = Store(tmp_path / "record.llmclf")
