@@ -82,7 +82,8 @@ class Budget:
         if most_money is not None and price is None:
             raise InputError("a limit of the cost needs prices", "Give --prices")
         if most_money is not None and max_tokens is None:
-            raise InputError("a limit of the cost needs a limit of each reply", "Give --setting max_tokens=N")
+            hint = "Give --setting max_tokens=N, or where a backend takes none --max-requests in place of --max-cost"
+            raise InputError("a limit of the cost needs a limit of each reply", hint)
         self._most_requests = most_requests
         self._most_money = most_money
         self._price = price

@@ -218,7 +218,8 @@ def test_a_limit_of_the_cost_is_not_passed_and_counts_what_was_spent_before(tmp_
 
 
 @pytest.mark.parametrize(
-    ("limits", "said"), [({"max_cost": 1.0}, "--prices"), ({"max_cost": 1.0, "price": lambda _: PRICE}, "max_tokens=N")]
+    ("limits", "said"),
+    [({"max_cost": 1.0}, "--prices"), ({"max_cost": 1.0, "price": lambda _: PRICE}, "max_tokens=N.*--max-requests")],
 )
 def test_a_limit_of_the_cost_needs_prices_and_an_end_of_each_reply(
     tmp_path: Path, limits: dict[str, Any], said: str
