@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from llmclf.backends.base import Reply, Request, Structured, Usage
+from llmclf.backends.base import Reply, Request, Typed, Usage
 from llmclf.errors import InputError, LimitReached, unknown
 
 _PRICE_HINT = "Write one as [model] input = 0.15 output = 0.6, for a million tokens, with the model in quotes"
@@ -120,7 +120,7 @@ class Budget:
 
     def _most_tokens(self, request: Request) -> Usage:
         to_read = sum(len(message.content.encode(errors="replace")) for message in request.messages)
-        to_write = self._max_tokens if isinstance(request.form, Structured) else 0
+        to_write = 0 if isinstance(request.form, Typed) else self._max_tokens
         return Usage(prompt_tokens=to_read, completion_tokens=to_write)
 
     def settle(self, reply: Reply) -> None:
