@@ -18,8 +18,9 @@ from llmclf.codebook import Codebook
 from llmclf.errors import BackendError, InputError, LlmclfError, MissingPackage
 from llmclf.items import ItemTable
 from llmclf.job import Step
-from llmclf.job_file import JobFile, Plan
+from llmclf.job_file import JobFile
 from llmclf.micro_batches import Annotator, Assignment, Done, MicroBatch, begin, micro_batches, take_in
+from llmclf.plan import Plan
 from llmclf.prompts import Order
 from llmclf.store import Store
 from llmclf.tables import is_stream

@@ -1,10 +1,8 @@
 """A job: a codebook asked of a backend, on one record. What is settled when it begins is kept to when it goes on."""
 
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +17,9 @@ from llmclf.classifier import RE_ASK, Answered, ask
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
-from llmclf.job_file import JobFile, Plan, open_records, redactions_of
+from llmclf.job_file import JobFile, open_records, redactions_of
+from llmclf.plan import Plan, Terms, plan_key, versions
 from llmclf.prompts import Order, Prompt
-from llmclf.record_json import canonical_json, digest
 from llmclf.records import ItemRow
 from llmclf.redaction import Redactor
 from llmclf.store import Store
@@ -54,6 +52,7 @@ class Job:
         phone_regions: where personal data is redacted before it is asked about: the countries whose phone numbers are
             found without a country code. What is redacted is kept in a file of its own beside this one.
         text_key: where texts are not to be kept: the key of the hashes in their place; see `text_key`.
+        plan_number: of the plan in the file that is gone on with; None finds it by codebook, prompt and backend.
 
     Raises:
         InputError: a setting or the order differs from those that the job was begun with, or the model does.
@@ -78,6 +77,7 @@ class Job:
         local_only: bool = False,
         phone_regions: Sequence[str] | None = None,
         text_key: bytes | None = None,
+        plan_number: int | None = None,
     ) -> None:
         self._path = Path(path)
         self._codebook = codebook
@@ -88,22 +88,25 @@ class Job:
             if store:
                 undo.callback(store.close)
             templates = Prompt(codebook).sources
-            asked = digest(canonical_json([codebook.hash, templates])).hex()
-            key = f"{asked} {backend if isinstance(backend, str) else backend.name}"
-            self._number, content = store.plans().get(key, (0, None)) if store else (0, None)
+            key = plan_key(codebook, templates, self._uri or backend.name)  # type: ignore[union-attr]  # no URI is empty
+            plans = store.plans() if store else {}
+            if plan_number is not None:
+                key = next(key for key, (number, _) in plans.items() if number == plan_number)
+            self._number, content = plans.get(key, (0, None))
             self.plan = Plan(**content) if content else None
-            self._order = self._settle("order", order, self.plan and self.plan.order)
-            self._samples = self._settle("samples", samples, self.plan and self.plan.samples) or 1
+            terms = Terms(self._path, self.plan)
+            self._order = terms.settle("order", order, self.plan and self.plan.order)
+            self._samples = terms.settle("samples", samples, self.plan and self.plan.samples) or 1
             self._text_key = text_key
+            self._text_key_mark = keyed_hash("", text_key) if text_key else ""
             self._regions = phone_regions and list(phone_regions)
-            if self.plan:
-                self._check_privacy(self.plan)
+            terms.check_privacy(self._text_key_mark, self._regions)
             if isinstance(backend, str):
-                given = self._settings(settings or {})
+                given = terms.settings(settings or {})
                 backend = open_backend(backend, local_only=local_only, samples=self._samples, **given)
                 undo.callback(backend.close)
             check_samples(backend, self._samples)
-            self._check_identity(backend)
+            terms.check_model(backend.identity)
             store = store or Store(path)
             undo.callback(store.close)
             self._redactor = Redactor.open(redactions_of(path), self._regions) if self._regions else None
@@ -215,7 +218,7 @@ class Job:
                 self._backend.measured,
                 self._samples,
                 versions(),
-                keyed_hash("", self._text_key) if self._text_key else "",
+                self._text_key_mark,
                 self._regions,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
@@ -281,54 +284,6 @@ class Job:
         """Let go of the file, and of the backend if a URI named it."""
         self._let_go()
 
-    def _settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        begun = self.plan.settings if self.plan else {}
-        for name in given.keys() & begun.keys():  # here None says something, too
-            if given[name] != begun[name]:
-                raise self._differs(f"setting {name}", begun[name], given[name])
-        return {**given, **begun}
-
-    def _check_identity(self, backend: Backend) -> None:
-        begun = self.plan.identity if self.plan else {"model": {}, "settings": {}}
-        for name, value in begun["model"].items():
-            self._settle(f"model's {name}", backend.identity.model.get(name), value)
-
-    def _check_privacy(self, plan: Plan) -> None:
-        given = keyed_hash("", self._text_key) if self._text_key else ""
-        if plan.text_key != given:
-            differs = "under another key" if plan.text_key and given else "with" if given else "without"
-            raise InputError(
-                f"the job {self._path} was begun {differs}{'' if plan.text_key and given else ' texts'}",
-                "Give --no-texts and the same key as then, or another --job",
-            )
-        if plan.phone_regions != self._regions:
-            raise InputError(
-                f"the job {self._path} was begun {'without' if plan.phone_regions is None else 'with'} redaction, "
-                "or with other --phone-regions",
-                "Keep to it, or give another --job",
-            )
-
-    def _settle(self, what: str, given: Any, begun: Any) -> Any:  # noqa: ANN401 - any setting
-        """Give what the job was begun with, or else what is given."""
-        if None not in (given, begun) and given != begun:
-            raise self._differs(what, begun, given)
-        return given if begun is None else begun
-
-    def _differs(self, what: str, begun: object, given: object) -> InputError:
-        return InputError(
-            f"the job {self._path} was begun with the {what} {begun!r}, and now it is {given!r}",
-            "Keep to it, or give another --job",
-        )
-
-
-def versions() -> dict[str, str]:
-    """Give the versions of llmclf, of Python and of the packages that ask a model, as far as they are installed."""
-    found = {"python": platform.python_version()}
-    for package in ("llmclf", "openai", "llama_cpp_python", "jinja2", "pydantic"):
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
-
 
 def retry(path: str | Path, number: int | None = None, *, also_final: bool = False) -> Iterator[Reply]:
     """Ask again what failed, and give the replies as they come; the model is opened as the job was begun.
@@ -348,7 +303,7 @@ def retry(path: str | Path, number: int | None = None, *, also_final: bool = Fal
         raise InputError(f"{plan.annotator} was opened in Python", "Run the same job there again")
     if plan.text_key:
         raise InputError("the record keeps no texts to ask about again", "Run the same annotate again")
-    job = Job(path, codebook, plan.uri, phone_regions=plan.phone_regions)
+    job = Job(path, codebook, plan.uri, phone_regions=plan.phone_regions, plan_number=number)
     try:
         yield from job.ask_again(failed)
     finally:

@@ -13,42 +13,13 @@ from llmclf.backends.base import Completion, Failure, Identity, Json, Reply, Usa
 from llmclf.classifier import annotation
 from llmclf.codebook import Codebook, Question
 from llmclf.errors import StoreError, unknown
-from llmclf.prompts import Order
+from llmclf.plan import Plan
 from llmclf.records import ItemRow, Records
 from llmclf.redaction import Redactor
 from llmclf.served import Served, served
 from llmclf.status import Status
 
 JOB_IN_BUNDLE = "job.sqlite"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is settled when a job begins."""
-
-    codebook: Mapping[str, Json]
-    templates: Mapping[str, str]
-    """The prompts' jinja2 sources, by name."""
-    uri: str
-    """Nothing where the backend was opened in Python."""
-    annotator: str
-    """The backend's name in tables."""
-    order: Order
-    """What comes first in the prompts."""
-    identity: Mapping[str, Mapping[str, Json]]
-    """Who answers: the model's resolved identity, and the settings that change an answer."""
-    settings: Mapping[str, Json]
-    """The backend's, as they were resolved."""
-    measured: Mapping[str, Json] = field(default_factory=dict)
-    """What they were chosen by: of a local model, the speed and the noise of each layout of its weights."""
-    samples: int = 1
-    """How often each question is asked."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    """Of llmclf, Python and the packages that ask the model."""
-    text_key: str = ""
-    """What tells the key of the texts' hashes from another, where no texts are kept."""
-    phone_regions: Sequence[str] | None = None
-    """Where personal data is redacted: the countries whose phone numbers are found without a country code."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from llmclf.codebook import Codebook
 from llmclf.errors import BackendError, InputError, StoreError
 from llmclf.items import Item, ItemTable
 from llmclf.job import Job
-from llmclf.job_file import Plan
+from llmclf.plan import Plan
 from llmclf.prompts import Order, Prompt
 from llmclf.record_json import identity_digest, request_key
 from llmclf.records import Records

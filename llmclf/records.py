@@ -145,40 +145,33 @@ class Records:
 
     def spent(self, identity: Identity) -> Usage:
         """Give the tokens that all replies on record took of one who answers."""
-        self._settle()
-        query = (
-            "SELECT prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens FROM spent "
-            "WHERE identity = (SELECT id FROM identities WHERE content = ?)"
-        )
-        with self._translated():
-            row = self._reader.execute(query, (canonical_json(asdict(identity)),)).fetchone()
-        return Usage(*row) if row else Usage()
+        columns = "prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens"
+        rows = self._of_identity(f"SELECT {columns} FROM spent WHERE identity = ?", identity)  # noqa: S608 - constant
+        return Usage(*rows[0]) if rows else Usage()
 
     def served(self, identity: Identity) -> list[tuple[str, str, int, float, float]]:
         """Give the models and fingerprints that came back from one who was asked, by the first time.
 
         Each with how many replies name them, and the Unix times of the first and the last.
         """
-        self._settle()
         query = (
             "SELECT coalesce(body ->> 'served_model', '') AS model, "
             "coalesce(body ->> 'fingerprint', '') AS fingerprint, count(*), min(recorded_at), max(recorded_at) "
-            "FROM replies WHERE identity = (SELECT id FROM identities WHERE content = ?) "
-            "GROUP BY 1, 2 HAVING model != '' OR fingerprint != '' ORDER BY 4"
+            "FROM replies WHERE identity = ? GROUP BY 1, 2 HAVING model != '' OR fingerprint != '' ORDER BY 4"
         )
-        with self._translated():
-            return self._reader.execute(query, (canonical_json(asdict(identity)),)).fetchall()
+        return self._of_identity(query, identity)
 
     def retryable(self, identity: Identity) -> list[int]:
         """Give the numbers of the failures that a retry can help, of one who answers."""
+        query = "SELECT id FROM replies WHERE retryable AND identity = ? ORDER BY id"
+        return [number for (number,) in self._of_identity(query, identity)]
+
+    def _of_identity(self, query: str, identity: Identity) -> list[Any]:
         self._settle()
-        query = (
-            "SELECT id FROM replies WHERE retryable AND identity = (SELECT id FROM identities WHERE content = ?) "
-            "ORDER BY id"
-        )
+        content = canonical_json(asdict(identity))
         with self._translated():
-            rows = self._reader.execute(query, (canonical_json(asdict(identity)),)).fetchall()
-        return [number for (number,) in rows]
+            number = self._reader.execute("SELECT id FROM identities WHERE content = ?", (content,)).fetchone()
+            return self._reader.execute(query, number).fetchall() if number else []
 
     def records(self) -> Iterator[Record]:
         """Give all records, oldest first; the requests' ids are their numbers from 0."""

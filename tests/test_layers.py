@@ -21,7 +21,7 @@ FLOORS = [
     {"backends"},
     {"decisions", "served"},
     {"asking"},
-    {"classifier", "without_texts"},
+    {"classifier", "without_texts", "plan"},
     {"job_file"},
     {"job", "bundle"},
     {"frames", "micro_batches"},

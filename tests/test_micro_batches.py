@@ -13,8 +13,9 @@ from llmclf.codebook import Codebook
 from llmclf.errors import BackendError, InputError, StoreError
 from llmclf.items import ItemTable
 from llmclf.job import Job
-from llmclf.job_file import JobFile, Plan
+from llmclf.job_file import JobFile
 from llmclf.micro_batches import Annotator, Assignment, Done, MicroBatch, begin, micro_batches, take_in
+from llmclf.plan import Plan
 from llmclf.records import Records
 from llmclf.store import Store
 

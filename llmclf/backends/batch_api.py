@@ -118,7 +118,7 @@ class BatchBackend:
         )
         self.name = model
         self.identity = self._server.identity
-        self.resolved: Mapping[str, Json] = {}
+        self.resolved: Mapping[str, Json] = self._server.settings
         self.measured: Mapping[str, Json] = {}
         self.ahead = batches * requests_per_file
         self._poll = poll

@@ -7,39 +7,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from llmclf.backends.base import Completion, Failure, Likelihoods, Reply, Request, Scores, Usage, WrittenToken
 from llmclf.backends.label_tokens import read_labels
+from llmclf.backends.token_counts import TokenCounts
 from llmclf.status import Status
-
-
-class Details(BaseModel):
-    """What the prompt's tokens were."""
-
-    cached_tokens: int | None = None
-
-
-class WrittenDetails(BaseModel):
-    """What the written tokens were."""
-
-    reasoning_tokens: int | None = None
-
-
-class Counts(BaseModel):
-    """The tokens of a reply, as far as the server counts them."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: Details | None = None
-    completion_tokens_details: WrittenDetails | None = None
-
-    @property
-    def usage(self) -> Usage:
-        """The counts that the server leaves out are 0."""
-        read, written = self.prompt_tokens_details, self.completion_tokens_details
-        return Usage(
-            self.prompt_tokens or 0,
-            (read and read.cached_tokens) or 0,
-            self.completion_tokens or 0,
-            (written and written.reasoning_tokens) or 0,
-        )
 
 
 class ChatMessage(BaseModel):
@@ -90,7 +59,7 @@ class ChatAnswer(BaseModel):
     choices: list[Choice] = Field(min_length=1)
     model: str | None = None
     system_fingerprint: str | None = None
-    usage: Counts | None = None
+    usage: TokenCounts | None = None
 
     @property
     def text(self) -> str:
@@ -113,7 +82,7 @@ class ChatAnswer(BaseModel):
     def reply(self, request: Request, seconds: float) -> Reply:
         """Tell an answer from a refusal, a filtered, a cut and an empty one."""
         message, finish = self.choices[0].message, self.choices[0].finish_reason
-        usage = (self.usage or Counts()).usage
+        usage = (self.usage or TokenCounts()).usage
         server = (self.model or "", self.system_fingerprint or "")
         said = (self.text, *server, usage, seconds)
         if message.refusal:

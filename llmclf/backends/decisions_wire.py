@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from llmclf.backends.base import Typed, Usage
+from llmclf.backends.token_counts import TokenCounts
 
 Answer: TypeAlias = Mapping[str, Any]
 Probability = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -26,38 +27,13 @@ class Decisions:
     usage: Usage
 
 
-class _ReadDetails(BaseModel):
-    cached_tokens: int | None = None
-
-
-class _WrittenDetails(BaseModel):
-    reasoning_tokens: int | None = None
-
-
-class _Counts(BaseModel):
-    input_tokens: int | None = None
-    input_tokens_details: _ReadDetails | None = None
-    output_tokens: int | None = None
-    output_tokens_details: _WrittenDetails | None = None
-
-    @property
-    def usage(self) -> Usage:
-        read, written = self.input_tokens_details, self.output_tokens_details
-        return Usage(
-            self.input_tokens or 0,
-            (read and read.cached_tokens) or 0,
-            self.output_tokens or 0,
-            (written and written.reasoning_tokens) or 0,
-        )
-
-
 class _Response(BaseModel):
     model: str | None = None
     system_fingerprint: str | None = None
-    usage: _Counts | None = None
+    usage: TokenCounts | None = None
 
     def decisions(self, answers: Mapping[str, Sequence[Answer]]) -> Decisions:
-        return Decisions(answers, self.model or "", self.system_fingerprint or "", (self.usage or _Counts()).usage)
+        return Decisions(answers, self.model or "", self.system_fingerprint or "", (self.usage or TokenCounts()).usage)
 
 
 class _ListResponse(_Response):

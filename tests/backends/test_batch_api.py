@@ -46,19 +46,6 @@ class Opener(Protocol):
     def __call__(self, **options: Any) -> BatchBackend: ...
 
 
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[HTTPServer]:
-    with HTTPServer(host="127.0.0.1", threaded=True) as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared_server: HTTPServer) -> Iterator[HTTPServer]:
-    shared_server.clear()
-    yield shared_server
-    shared_server.check()
-
-
 @pytest.fixture
 def service(server: HTTPServer) -> BatchDouble:
     service = BatchDouble()
@@ -670,3 +657,13 @@ def test_the_service_says_how_long_to_wait(server: HTTPServer, connect: Opener, 
     with pytest.raises(ServerUnreachable, match="HTTP 429"):
         list(connect(attempts=2).answer(questions(1)))
     assert pauses == [300.0]
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:1/v1#m", "batch+http://127.0.0.1:1/v1#m"])
+def test_a_server_opened_with_what_it_resolved_is_the_same(uri: str) -> None:
+    first = open_backend(uri, temperature=0.5, max_tokens=77)
+    settings: dict[str, Any] = dict(first.resolved)
+    again = open_backend(uri, **settings)
+    assert again.identity == first.identity
+    first.close()
+    again.close()

@@ -79,12 +79,6 @@ class Opener(Protocol):
 
 
 @pytest.fixture
-def server(httpserver: HTTPServer) -> Iterator[HTTPServer]:
-    yield httpserver
-    httpserver.check()
-
-
-@pytest.fixture
 def pauses() -> Pauses:
     return Pauses()
 

@@ -79,19 +79,6 @@ class Opener(Protocol):
     def __call__(self, base_url: str | None = None, **options: Any) -> HostedBackend: ...
 
 
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[HTTPServer]:
-    with HTTPServer(host="127.0.0.1", threaded=True) as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared_server: HTTPServer) -> Iterator[HTTPServer]:
-    shared_server.clear()
-    yield shared_server
-    shared_server.check()
-
-
 @pytest.fixture
 def pauses() -> Pauses:
     return Pauses()

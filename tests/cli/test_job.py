@@ -371,3 +371,20 @@ def test_the_cost_is_shown_and_limited(cli: Cli, folder: Path, listening: Listen
     assert json.loads(done.out)["cost"] == pytest.approx(80)
     assert "cost 80" in done.err
     assert "Give --prices" in cli("annotate", "in.csv", *arguments, "--max-cost", "1").err
+
+
+def test_retry_asks_by_the_prompt_and_the_settings_that_the_job_was_begun_with(
+    cli: Cli, folder: Path, server: Server, httpserver: HTTPServer
+) -> None:
+    book = folder / "book"
+    book.mkdir()
+    (folder / "mood.toml").rename(book / "codebook.toml")
+    (book / "prompt.jinja").write_text('{% extends "default.jinja" %}{% block system %}Judge.{% endblock %}')
+    (folder / "in.csv").write_text("id,text\na,I lost.\n")
+    arguments = ["--codebook", "book", "--out", "out.csv", "--job", "job.sqlite", "--backend", server.uri]
+    cli("annotate", "in.csv", *arguments, "--setting", "attempts=1", "--setting", "max_tokens=77")
+    server.is_well = True
+    assert cli("job", "retry", "job.sqlite").out.startswith("1 requests asked again, 0 failed again")
+    first, second = (received.get_json() for received, _ in httpserver.log)
+    assert (second["max_tokens"], second["messages"]) == (77, first["messages"])
+    assert "1 ok" in cli("job", "status", "job.sqlite").out

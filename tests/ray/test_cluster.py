@@ -14,19 +14,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from tests.cli.conftest import CODEBOOK
+
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not here: make test-ray")
 
-CODEBOOK = """
-name = "mood"
-[[question]]
-name = "mood"
-kind = "choice"
-ask = "How does the writer feel?"
-[[question.label]]
-name = "glad"
-[[question.label]]
-name = "sad"
-"""
 ROWS = 332
 MICRO_BATCH = 100
 CONCURRENCY = 4
