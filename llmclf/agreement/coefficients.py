@@ -13,7 +13,7 @@ from llmclf.levels import Level
 def coefficients(ratings: Ratings) -> dict[str, Coefficient]:
     """Compute every coefficient that fits the level; quadratic weights only where labels have an order."""
     by_name = {"percent_agreement": percent_agreement(ratings), "cohen_kappa": cohen_kappa(ratings)}
-    if ratings.level in (Level.ORDINAL, Level.INTERVAL):
+    if ratings.level in (Level.ORDINAL, Level.INTERVAL, Level.RATIO):
         by_name["weighted_kappa_quadratic"] = weighted_kappa_quadratic(ratings)
     by_name["krippendorff_alpha"] = krippendorff_alpha(ratings)
     if ratings.level is Level.SET:

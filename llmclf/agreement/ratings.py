@@ -131,10 +131,10 @@ def _once_each(rows: Iterable[Rating]) -> list[Rating]:
 def _declared(scale: Sequence[str], level: Level) -> tuple[str, ...]:
     numbers = [_number(label) for label in scale]
     wholly_numeric = None not in numbers
-    if level is Level.INTERVAL and not wholly_numeric:
+    if level in (Level.INTERVAL, Level.RATIO) and not wholly_numeric:
         word = scale[numbers.index(None)]
         raise ScaleError(
-            f"the interval scale has the label {word!r}, which is no number", "Give numbers, or use the level ordinal"
+            f"the {level} scale has the label {word!r}, which is no number", "Give numbers, or use the level ordinal"
         )
     labels = tuple(_spelled(label) for label in scale) if _measures(level) and wholly_numeric else tuple(scale)
     if any(not label.strip() for label in labels):
@@ -178,7 +178,7 @@ def _occurring(rated: list[Rating], level: Level) -> tuple[str, ...]:
 
 
 def _measures(level: Level) -> bool:
-    return level in (Level.ORDINAL, Level.INTERVAL)
+    return level in (Level.ORDINAL, Level.INTERVAL, Level.RATIO)
 
 
 def _is_missing(row: Rating) -> bool:
