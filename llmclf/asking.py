@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain, islice
 
 from llmclf.backends.base import (
@@ -52,20 +53,19 @@ class Questions:
         if best_only and (reasoned or Likelihoods not in backend.forms):
             raise InputError("best-only is about likelihoods, and here none are scored", "Leave out --best-only")
 
-    def about(self, item: Item, question: Question) -> Iterator[tuple[tuple[Message, ...], AnswerForm]]:
+    def about(self, item: Item, question: Question) -> list[tuple[tuple[Message, ...], AnswerForm]]:
         """Give what is asked of the model: one request, or for a set without reasons one for each label."""
         if question.reasons or self._forms == {Structured}:
-            schema = reply_schema(question)
-            yield self._prompt.messages(question, item, reply_schema=schema), Structured("answer", schema)
-        elif Typed in self._forms:
+            form = _structured(question)
+            return [(self._prompt.messages(question, item, reply_schema=form.schema), form)]
+        if Typed in self._forms:
             messages = self._prompt.messages(question, item, typed=True)
-            yield from ((messages, form) for form in self._typed(question))
-        elif question.kind == "set":
-            for label in question.labels:
-                yield self._prompt.messages(question, item, label=label), Likelihoods((YES, NO))
-        else:
-            names = tuple(label.name for label in question.labels)
-            yield self._prompt.messages(question, item), Likelihoods(names, self._best_only)
+            return [(messages, form) for form in self._typed(question)]
+        if question.kind == "set":
+            yes_or_no = Likelihoods((YES, NO))
+            return [(self._prompt.messages(question, item, label=label), yes_or_no) for label in question.labels]
+        names = tuple(label.name for label in question.labels)
+        return [(self._prompt.messages(question, item), Likelihoods(names, self._best_only))]
 
     def _typed(self, question: Question) -> Iterator[Typed]:
         if question.kind == "set":
@@ -75,6 +75,12 @@ class Questions:
         else:
             names = tuple(label.name for label in question.labels)
             yield Typed(question.kind, question.ask, names, tuple(map(_definition, question.labels)))
+
+
+@cache
+def _structured(question: Question) -> Structured:
+    """Give the form of a written answer."""
+    return Structured("answer", reply_schema(question))
 
 
 def _definition(label: Label) -> str:

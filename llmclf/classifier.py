@@ -153,7 +153,7 @@ class _Asked:
 
     @property
     def is_answered(self) -> bool:
-        return all(reply is not None for reply in self.replies)
+        return None not in self.replies
 
 
 @dataclass
@@ -183,7 +183,7 @@ class _Asker:
                 self._items_ended = True
                 return
             for question in self.codebook.questions:
-                requests = [] if item.problem else list(self._ask(question, item))
+                requests = [] if item.problem else self._ask(question, item)
                 asked = _Asked(item, question, requests, [None] * len(requests))
                 self._order.append(asked)
                 for place, request in enumerate(requests):
@@ -206,8 +206,7 @@ class _Asker:
     def finished(self) -> Iterator[Answered]:
         while self._order and self._order[0].is_answered:
             done = self._order.popleft()
-            replies = tuple(reply for reply in done.replies if reply is not None)
-            yield Answered(done.item, done.question, tuple(done.requests), replies)
+            yield Answered(done.item, done.question, tuple(done.requests), tuple(filter(None, done.replies)))
 
     @property
     def is_done(self) -> bool:
@@ -218,7 +217,12 @@ class _Asker:
         """Whether something is neither answered nor about to be asked again."""
         return bool(self._order) and not self._again
 
-    def _ask(self, question: Question, item: Item) -> Iterator[Request]:
-        for (messages, form), replicate in product(self.questions.about(item, question), self.replicates):
-            self._next_id += 1
-            yield Request(self._next_id, messages, form, replicate)
+    def _ask(self, question: Question, item: Item) -> list[Request]:
+        about = self.questions.about(item, question)
+        first = self._next_id + 1
+        self._next_id += len(about) * len(self.replicates)
+        asked = product(about, self.replicates)
+        return [
+            Request(number, messages, form, replicate)
+            for number, ((messages, form), replicate) in enumerate(asked, first)
+        ]

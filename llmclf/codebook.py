@@ -86,7 +86,7 @@ class Question(_Strict):
         """The labels; a score's are in ascending order of their values."""
         return self.label
 
-    @property
+    @cached_property
     def reasons(self) -> tuple[str, ...]:
         """Which of `REASONS` it asks for."""
         return tuple(reason for reason in REASONS if getattr(self, reason))
@@ -160,7 +160,7 @@ class Codebook(_Strict):
         """The questions, in order."""
         return self.question
 
-    @property
+    @cached_property
     def reasons(self) -> tuple[str, ...]:
         """Which of `REASONS` a question of it asks for."""
         return tuple(reason for reason in REASONS if any(reason in question.reasons for question in self.question))

@@ -15,6 +15,7 @@ except ImportError:  # Windows, where nobody is held off
     fcntl = None  # type: ignore[assignment]
 
 _DIGITS = 19
+_COUNT = f"%0{_DIGITS}d".encode()
 
 
 class Hold:
@@ -53,7 +54,7 @@ class Hold:
         """Count one more that is sent."""
         assert self._text, "it has begun"
         self.sent += 1
-        self._text[:_DIGITS] = b"%0*d" % (_DIGITS, self.sent)
+        self._text[:_DIGITS] = _COUNT % self.sent
 
     def _open(self, path: Path) -> IO[str]:
         while True:

@@ -236,7 +236,8 @@ class Job:
         item = answers[0].item
         reasons = self._codebook.reasons
         keeps_words = ("evidence" in reasons or (reasons and self._redactor)) and not (self._text_key or item.problem)
-        numbers = tuple(tuple(self._numbers.pop(request.id) for request in one.requests) for one in answers)
+        number_of = self._numbers.pop
+        numbers = tuple([tuple([number_of(request.id) for request in one.requests]) for one in answers])
         return ItemRow(item.id, str(item.problem or ""), item.words if keeps_words else None, numbers, item.place)
 
     def ask_again(self, numbers: Iterable[int]) -> Iterator[Reply]:

@@ -10,9 +10,9 @@ A codebook's folder may hold its own `prompt.jinja`, which may extend `default.j
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Literal, Self
 
 from jinja2 import (
     ChoiceLoader,
@@ -43,6 +43,27 @@ ORDERS: tuple[Order, ...] = ("codebook", "text")
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "reply": "assistant"}
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """A message about any text."""
+
+    message: Message
+    text_at: tuple[int, ...]
+    """Which of its parts are the text."""
+
+    @classmethod
+    def of(cls, message: Message, text: str) -> Self:
+        return cls(message, tuple(place for place, part in enumerate(message.parts) if part == text))
+
+    def filled(self, text: str) -> Message:
+        if not self.text_at:
+            return self.message
+        parts = list(self.message.parts)
+        for place in self.text_at:
+            parts[place] = text
+        return Message(self.message.role, tuple(parts))
+
+
 class Prompt:
     """The prompt of one codebook, in one order.
 
@@ -58,7 +79,7 @@ class Prompt:
         self._mark = f"\x02{secrets.randbits(64):020d}\x03"  # which no filter writes in capitals
         self._template = self._load()
         self._is_verbatim = puts_text_in_verbatim(self._template.environment, str(self._template.name))
-        self._frames: dict[tuple[Question, str, str | None, bool], tuple[Message, ...]] = {}
+        self._frames: dict[tuple[Question, str, str | None, bool], list[_Frame]] = {}
 
     @property
     def sources(self) -> dict[str, str]:
@@ -88,13 +109,9 @@ class Prompt:
         key = question, label.code if label else "", reply_schema, typed
         if key not in self._frames:  # the messages about a text that nobody can write, to be put in its place
             nobodys = Item("", text=self._mark[1:-1])
-            self._frames[key] = self._rendered(question, nobodys, label, reply_schema, typed=typed)
-        return tuple(self._filled(message, item.text) for message in self._frames[key])
-
-    def _filled(self, frame: Message, text: str) -> Message:
-        if self._mark[1:-1] not in frame.parts:
-            return frame
-        return Message(frame.role, tuple(text if part == self._mark[1:-1] else part for part in frame.parts))
+            rendered = self._rendered(question, nobodys, label, reply_schema, typed=typed)
+            self._frames[key] = [_Frame.of(message, nobodys.text) for message in rendered]
+        return tuple([frame.filled(item.text) for frame in self._frames[key]])
 
     def _rendered(
         self, question: Question, item: Item, label: Label | None, reply_schema: str | None, *, typed: bool

@@ -6,6 +6,8 @@ from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
 from llmclf.backends.base import (
     AnswerForm,
     Completion,
@@ -26,7 +28,6 @@ from llmclf.status import Status
 
 KEY_BYTES = 16
 _COMPACT = json.JSONEncoder(separators=(",", ":")).encode
-# In ASCII: a server may send half an emoji, which JSON can hold and UTF-8 cannot.
 _CANONICAL = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 _NOT_IN_BODY = frozenset({"request_id", "seconds"})
 """Of a reply, what the record keeps beside it."""
@@ -64,8 +65,19 @@ part_digest = lru_cache(maxsize=256)(digest)
 
 
 def compact_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Write JSON as short as it can be, in ASCII."""
-    return _COMPACT(value)
+    """Write JSON as short as it can be."""
+    try:
+        return to_json(value).decode()
+    except PydanticSerializationError:  # half an emoji, as a server may send it: ASCII can hold it, UTF-8 cannot
+        return _COMPACT(value)
+
+
+def json_of(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Read what `compact_json` wrote."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -104,7 +116,7 @@ def reply_json(request: Request, reply: Reply) -> dict[str, Any]:
     body = {}
     for name, default in _DEFAULTS[type(reply)].items():
         value = getattr(reply, name)
-        if value != default:
+        if value is not default and value != default:
             body[name] = [asdict(token) for token in value] if name == "written" else _plain(value)
     if isinstance(reply, Scores) and not isinstance(request.form, Structured):
         for table, values in ("log_likelihoods", reply.log_likelihoods), ("tokens", reply.tokens):
@@ -124,7 +136,7 @@ _DEFAULTS = {
 
 def reply_of(request: Request, kind: str, body_json: str, seconds: float) -> Reply:
     """Read the reply to a request."""
-    body = json.loads(body_json)
+    body = json_of(body_json)
     body["request_id"], body["seconds"] = request.id, seconds
     if "usage" in body:
         body["usage"] = Usage(**body["usage"])

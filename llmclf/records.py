@@ -12,7 +12,7 @@ from typing import Any, Self
 from llmclf import store_schema
 from llmclf.backends.base import AnswerForm, Identity, Message, Reply, Request, Usage
 from llmclf.errors import StoreError
-from llmclf.record_json import canonical_json, compact_json, form_of, reply_of
+from llmclf.record_json import canonical_json, compact_json, form_of, json_of, reply_of
 
 _RECORD = "identity, messages, form, replicate, kind, body, seconds, recorded_at"
 _READ_AT_ONCE = 1000
@@ -132,7 +132,7 @@ class Records:
         with self._translated():
             cursor = self._reader.execute(query, (plan,))
             while rows := cursor.fetchmany(_READ_AT_ONCE):
-                numbers = [json.loads(replies) for _, _, _, replies, _ in rows]
+                numbers = [json_of(replies) for _, _, _, replies, _ in rows]
                 replies = self._replies(chain.from_iterable(chain.from_iterable(numbers)))
                 for (item, problem, words, _, place), asked in zip(rows, numbers, strict=True):
                     kept = None if words is None else self._part_text(words)
@@ -141,7 +141,13 @@ class Records:
     def _replies(self, numbers: Iterable[int]) -> dict[int, Reply]:
         query = "SELECT replies.id, form, kind, body, seconds FROM json_each(?) JOIN replies ON replies.id = value"
         found = self._reader.execute(query, (compact_json(list(numbers)),))
-        return {number: reply_of(Request(0, (), self._form(form)), *said) for number, form, *said in found}
+        requests: dict[int, Request] = {}
+        replies = {}
+        for number, form, kind, body, seconds in found:
+            if form not in requests:
+                requests[form] = Request(0, (), self._form(form))
+            replies[number] = reply_of(requests[form], kind, body, seconds)
+        return replies
 
     def spent(self, identity: Identity) -> Usage:
         """Give the tokens that all replies on record took of one who answers."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llmclf import store_schema
-from llmclf.backends.base import AnswerForm, Failure, Identity, Reply, Request, Usage
+from llmclf.backends.base import AnswerForm, Completion, Failure, Identity, Reply, Request, Scores, Usage
 from llmclf.errors import StoreError
 from llmclf.hold import Hold
 from llmclf.record_json import canonical_json, compact_json, form_json, part_digest, reply_json, reply_of
@@ -21,6 +21,7 @@ _MOST_WAITING = 1024
 """Replies that wait to be written."""
 _MOST_UNINDEXED = 2**17
 """Replies whose keys are kept in memory and not in the file's index; some 20 MB."""
+_KINDS = {Scores: "scores", Completion: "completion", Failure: "failure"}
 _SHORT = 200
 """Characters of a part of a message that is written where it stands, and not once for all."""
 
@@ -126,7 +127,7 @@ class Store(Records):
         """Record a reply, and give its number; what holds is kept: of two replies, the later may be a mere failure."""
         number = self._looked_up.pop(key) if key in self._looked_up else self._number(key)
         said = (
-            type(reply).__name__.lower(),
+            _KINDS[type(reply)],
             isinstance(reply, Failure) and reply.retryable,
             compact_json(reply_json(request, reply)),
             reply.seconds,
@@ -141,7 +142,8 @@ class Store(Records):
             else:
                 self._last = number = self._last + 1
                 self._unindexed[key] = number
-                parts = [[message.role, [self._part(part) for part in message.parts]] for message in request.messages]
+                part = self._part
+                parts = [(message.role, list(map(part, message.parts))) for message in request.messages]
                 row = (number, key, identity_id, compact_json(parts), form_id, request.replicate, *said)
                 self._waiting.replies.append(row)
         self._write_in_time()
@@ -151,7 +153,7 @@ class Store(Records):
         """Keep what was asked about an item; it is on disk as what was added is."""
         with self._buffer_lock:
             words = None if row.words is None else self._part(row.words)
-            replies = str([list(numbers) for numbers in row.replies])  # which is JSON
+            replies = str([*map(list, row.replies)])  # which is JSON
             self._waiting.rows.append((plan, position, row.item, row.problem, words, replies, row.place))
         self._write_in_time()
 

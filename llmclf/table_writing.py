@@ -102,9 +102,9 @@ def _csv_writer(file: IO[str], columns: Sequence[str]) -> Write:
     plain.writerow(columns)
 
     def write(row: Mapping[str, Any]) -> None:
-        cells = [cell_text(row[column]) for column in columns]
+        cells = [cell if isinstance(cell := row[column], str) else cell_text(cell) for column in columns]
         # Which readers take for the end of a row, and Python 3.11 does not quote.
-        (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
+        (quoted if "\r" in "".join(cells) else plain).writerow(cells)
 
     return write
 
