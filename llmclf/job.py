@@ -164,7 +164,7 @@ class Job:
         if table and table.source:
             source = {"table": table.source, "best_only": repr(best_only)}
         position = 0
-        failed = self._store.retryable(self._backend.identity)
+        failed = self._retryable()
         if table:
             # Without texts, what has failed cannot be asked again from the record.
             can_go_on = self._is_begun(source) and not (failed and self._text_key)
@@ -203,6 +203,15 @@ class Job:
     def _is_begun(self, source: Json) -> bool:
         known = self._store.input(self._number)
         return source is not None and known is not None and known[0] == source
+
+    def _retryable(self) -> list[int]:
+        """Give the numbers of its failures that a retry can help; those of other plans of this model are theirs."""
+        failed = self._store.retryable(self._backend.identity)
+        file = JobFile(self._store, {self._number: self._codebook})
+        if failed and len(file.plans) > 1:
+            own = set(file.failed(self._number, also_final=False))
+            failed = [number for number in failed if number in own]
+        return failed
 
     def _begin(self) -> None:
         if self.plan is None:

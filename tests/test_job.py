@@ -144,6 +144,18 @@ def ask_table(path: Path, backend: Asked, items: ItemTable, **limits: Any) -> tu
         job.close()
 
 
+def test_going_on_asks_nothing_again_that_failed_in_another_plan(tmp_path: Path) -> None:
+    path, items = tmp_path / "job.sqlite", table(tmp_path, "csv", ["a", "b"])
+    other = Job(path, Codebook.from_labels(["cat", "dog"]), Asked(slow=["a"]))
+    for _ in other.run_table(items):
+        pass
+    other.close()
+    assert ask_table(path, Asked(slow=["b"]), items) == (["i0 ok", "i1 timeout"], 0)
+    again = Asked()
+    assert ask_table(path, again, items) == (["i0 ok", "i1 ok"], 2)
+    assert again.texts == ["b"]
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 def test_a_table_is_gone_on_with_after_the_last_item_that_was_done(tmp_path: Path, form: str) -> None:
     path, texts = tmp_path / "job.sqlite", [f"text {number}, é" for number in range(20)]

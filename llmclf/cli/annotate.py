@@ -29,6 +29,7 @@ from llmclf.cli.common import (
     LocalOnlyOption,
     OrderOption,
     OutputFormatOption,
+    PhoneRegionsOption,
     PricesOption,
     RedactOption,
     SamplesOption,
@@ -94,9 +95,7 @@ def annotate(
     local_only: LocalOnlyOption = False,
     engine: EngineOption = None,
     redact: RedactOption = False,
-    phone_regions: Annotated[
-        str, typer.Option(metavar="US,DE,...", help="With --redact: whose phone numbers are found without +country.")
-    ] = "",
+    phone_regions: PhoneRegionsOption = "",
     no_texts: Annotated[
         bool,
         typer.Option("--no-texts", help="Record hashes in place of texts, under the key in LLMCLF_TEXT_KEY."),

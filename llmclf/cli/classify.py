@@ -2,8 +2,11 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +16,12 @@ from llmclf.cli.common import (
     BackendOption,
     JsonOption,
     LocalOnlyOption,
+    PhoneRegionsOption,
+    RedactOption,
     SamplesOption,
     SettingOption,
     console,
+    parse_regions,
     parse_settings,
     split_list,
 )
@@ -23,6 +29,7 @@ from llmclf.errors import InputError
 
 if TYPE_CHECKING:
     from llmclf.annotations import Annotation
+    from llmclf.redaction import Redactor
 
 
 def classify(
@@ -37,6 +44,8 @@ def classify(
     setting: SettingOption = None,
     samples: SamplesOption = None,
     local_only: LocalOnlyOption = False,
+    redact: RedactOption = False,
+    phone_regions: PhoneRegionsOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Label a few texts; with --json, one JSON object a text, in order.
@@ -61,17 +70,31 @@ def classify(
             yield Item(str(number), text=text)
 
     times = samples or 1
-    engine = open_backend(backend, local_only=local_only, samples=times, **parse_settings(setting))
     unlabelled = 0
-    try:
-        for number, annotation in enumerate(annotate(items(), codebook, engine, samples=times)):
+    with ExitStack() as opened:
+        hidden = opened.enter_context(_redactor(parse_regions(phone_regions))).item if redact else None
+        engine = open_backend(backend, local_only=local_only, samples=times, **parse_settings(setting))
+        opened.callback(engine.close)
+        asked_about = map(hidden, items()) if hidden else items()
+        for number, annotation in enumerate(annotate(asked_about, codebook, engine, samples=times)):
             unlabelled += annotation.label is None
             _show(asked[number], annotation, as_json=as_json)
             asked[number] = ""
-    finally:
-        engine.close()
     if unlabelled:
         raise typer.Exit(SOME_UNLABELLED)
+
+
+@contextmanager
+def _redactor(regions: Sequence[str]) -> "Iterator[Redactor]":
+    """Give a redactor that forgets at the end what it has replaced: a label brings none of it back."""
+    from llmclf.redaction import Redactor
+
+    with TemporaryDirectory(prefix="llmclf-") as folder:
+        redactor = Redactor.open(Path(folder) / "redactions", regions)
+        try:
+            yield redactor
+        finally:
+            redactor.close()
 
 
 def _standard_input() -> Iterator[str]:

@@ -58,6 +58,9 @@ RedactOption = Annotated[
     bool,
     typer.Option("--redact", help="Replace e-mail addresses, phone, card and IBAN numbers before a model reads them."),
 ]
+PhoneRegionsOption = Annotated[
+    str, typer.Option(metavar="US,DE,...", help="With --redact: whose phone numbers are found without +country.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
 

@@ -78,6 +78,23 @@ def test_samples_of_a_server_give_shares(cli: Cli, httpserver: HTTPServer) -> No
     assert row["probabilities"] == pytest.approx({"a": 1 / 3, "b": 2 / 3})
 
 
+def test_a_server_reads_placeholders_for_personal_data(cli: Cli, httpserver: HTTPServer) -> None:
+    seen: list[str] = []
+
+    def answer(received: Request) -> Response:
+        seen.append(received.get_data(as_text=True))
+        message = {"role": "assistant", "content": json.dumps({"label": "b"})}
+        return Response(json.dumps({"choices": [{"message": message}]}), content_type="application/json")
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(answer)
+    backend = ["--backend", f"{httpserver.url_for('/v1')}#m"]
+    run = cli("classify", "Write to jane@example.org", "--labels", "a,b", "--json", "--redact", *backend)
+    assert run.code == 0, run.err
+    assert json.loads(run.out)["text"] == "Write to jane@example.org"
+    assert "[EMAIL_1]" in seen[0]
+    assert "jane" not in seen[0]
+
+
 def test_a_label_with_a_comma_is_quoted(cli: Cli) -> None:
     run = cli("classify", "x", "--labels", '"yes, fully",no', "--json")
     assert set(json.loads(run.out)["probabilities"]) == {"yes, fully", "no"}
