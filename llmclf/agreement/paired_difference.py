@@ -13,6 +13,7 @@ from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
 from llmclf.agreement.intervals import CONFIDENCE, without_interval
 from llmclf.agreement.pair_agreement import COEFFICIENTS, Pair, PairAgreement, pair_agreement
 from llmclf.agreement.ratings import Ratings
+from llmclf.errors import InputError
 
 EXTREMES: Final = (-2.0, 2.0)
 """The least and the greatest difference of two coefficients."""
@@ -54,9 +55,10 @@ def difference_from_experts(ratings: Ratings, annotator: str, experts: Sequence[
     Not with their consensus, which agrees better than any of them.
 
     Raises:
-        InputError: there is no such annotator.
+        InputError: there is no such annotator, or one is among the experts.
 
     """
+    _not_among(experts, annotator)
     there_are = "is one" if experts else "are none"
     among = (
         pair_agreement(ratings, combinations(experts, 2))
@@ -70,11 +72,18 @@ def difference_from_annotator(ratings: Ratings, annotator: str, other: str, expe
     """Compare the agreement of an annotator with each expert to that of another: a crowd's consensus, or a model.
 
     Raises:
-        InputError: there is no such annotator.
+        InputError: there is no such annotator, or one is among the experts.
 
     """
+    _not_among(experts, annotator, other)
     ours, others = (pair_agreement(ratings, [(who, expert) for expert in experts]) for who in (annotator, other))
     return _difference(ratings, ours, others, experts)
+
+
+def _not_among(experts: Sequence[str], *names: str) -> None:
+    for name in names:
+        if name in experts:
+            raise InputError(f"{name!r} is among the experts it is compared with", "Leave it out of the experts")
 
 
 def _difference(
@@ -120,9 +129,8 @@ def _over_experts_too(difference: Estimate, without: Floats) -> Estimate:
     if difference.se is None:
         return difference
     if np.isnan(without).any():
-        return without_interval(
-            value, difference.n_items, f"of {r} expert{'s' * (r != 1)} none can be left out: no pair would remain"
-        )
+        reason = f"of {r} expert{'s' * (r != 1)} none can be left out, for no pair would be left"
+        return without_interval(value, difference.n_items, reason)
     from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
 
     variance = difference.se**2 + (r - 1) / r * float(((without - without.mean()) ** 2).sum())
