@@ -122,13 +122,13 @@ def _ratio(table: PairTable, part: Ints, whole: Ints, never: str) -> Coefficient
     if wholes == 0:
         return Undefined(never)
     value = parts / wholes
-    if (wholes == whole).any():
+    if np.any(whole == wholes):
         return without_interval(value, table.n, UNDEFINED_WITHOUT_ONE)
     return jackknife(value, (parts - part) / (wholes - whole), table.count, bounds=(0.0, 1.0))
 
 
 def _is(label: Ints, code: int) -> Ints:
-    return (label == code).astype(np.int64)
+    return np.asarray(label == code, dtype=np.int64)
 
 
 def _share(part: Ints, whole: Ints) -> Floats:

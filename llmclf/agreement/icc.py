@@ -8,7 +8,7 @@ import numpy as np
 from llmclf.agreement.complete_items import complete_items, items_left_out
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
-from llmclf.agreement.intervals import CONFIDENCE, jackknife, without_interval
+from llmclf.agreement.intervals import CONFIDENCE, NO_SPREAD, jackknife, without_interval
 from llmclf.agreement.ratings import Ratings
 from llmclf.levels import Level
 
@@ -142,21 +142,25 @@ def _coefficient(form: Form, s: MeanSquares, left: MeanSquares, size: int, left_
     if s.items == 0 and (size > 1 or s.residual == 0):
         return Undefined("the items do not differ in their means")
     value = float(_of_mean(form.rho(s), size))
-    if s.n == 2:
-        return without_interval(value, s.n, f"there are two items only{left_out}")
-    if s.items == 0:
-        return without_interval(value, s.n, f"the items do not differ in their means{left_out}")
-    if value == 1:
-        return without_interval(value, s.n, f"no error is left, so the F ratio is infinite{left_out}")
     with np.errstate(divide="ignore", invalid="ignore"):
         replicates = _of_mean(form.rho(left), size)
-    if not np.isfinite(replicates).all():
-        return without_interval(value, s.n, f"without one of the items it is undefined{left_out}")
+    if reason := _no_interval(s, value, replicates):
+        return without_interval(value, s.n, f"{reason}{left_out}")
     spread = jackknife(value, replicates)
-    if spread.se is None:
-        return spread
     low, high = _of_mean(form.bounds(s), size)
     return Estimate(value, spread.se, float(low), float(high), s.n, f"{METHOD}{left_out}")
+
+
+def _no_interval(s: MeanSquares, value: float, replicates: Floats) -> str:
+    if s.n == 2:
+        return "there are two items only"
+    if s.items == 0:
+        return "the items do not differ in their means"
+    if value == 1:
+        return "no error is left, so the F ratio is infinite"
+    if not np.isfinite(replicates).all():
+        return "without one of the items it is undefined"
+    return "" if np.ptp(replicates) > NO_SPREAD else "no single item left out changes the value"
 
 
 def _of_mean(rho: Floats, size: int) -> Floats:

@@ -39,7 +39,7 @@ def kendall_w(ratings: Ratings) -> Coefficient:
     if most == 0:
         return Undefined("each annotator gives one label only")
     value = float(12 * squares / most)
-    within = np.stack([np.bincount(one, sums, q) for one in ranked])
+    within = np.stack([np.bincount(one, sums, q) for one in ranked]).astype(np.float64)
     above_less_below = within - 2 * np.cumsum(within, axis=1)
     squares_left = squares - _over_annotators(above_less_below, ranked) - sums**2
     if n <= EXACT_UP_TO:

@@ -117,6 +117,6 @@ def _discordant(ratings: Ratings) -> tuple[int, int, int] | Undefined:
 
 
 def _chi_squared(statistic: float, df: int, n: int, method: str) -> HomogeneityTest:
-    from scipy.special import chdtrc  # type: ignore[import-untyped]  # scipy has no types
+    from scipy.special import chdtrc
 
     return HomogeneityTest(float(statistic), df, float(chdtrc(df, statistic)), n, method)

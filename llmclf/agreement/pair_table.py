@@ -48,13 +48,13 @@ class PairTable:
     @property
     def same(self) -> Ints:
         """Shape (k,): 1 for a cell of agreement, 0 for one of disagreement."""
-        return (self.first == self.second).astype(np.int64)
+        return np.asarray(self.first == self.second, dtype=np.int64)
 
     @property
     def diagonal(self) -> Ints:
         """How many items both gave each label: shape (q,)."""
         agreed = self.first == self.second
-        return np.bincount(self.first[agreed], self.count[agreed], self.q).astype(np.int64)
+        return np.asarray(np.bincount(self.first[agreed], self.count[agreed], self.q), dtype=np.int64)
 
     def dense(self) -> Ints:
         """Give the contingency table: shape (q, q), the first annotator's labels as rows."""
@@ -63,7 +63,7 @@ class PairTable:
         return table
 
     def _marginal(self, label: Ints) -> Ints:
-        return np.bincount(label, self.count, self.q).astype(np.int64)
+        return np.asarray(np.bincount(label, self.count, self.q), dtype=np.int64)
 
 
 def pair_table(ratings: Ratings, what: str) -> PairTable | Undefined:

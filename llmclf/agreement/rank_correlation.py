@@ -24,8 +24,8 @@ def spearman(ratings: Ratings) -> Coefficient:
         return table
     n, w = table.n, table.count
     a, b = (_mid_ranks(marginal) for marginal in (table.rows, table.columns))
-    in_rows = np.bincount(table.first, w * b[table.second], table.q)
-    in_columns = np.bincount(table.second, w * a[table.first], table.q)
+    in_rows = np.bincount(table.first, w * b[table.second], table.q).astype(np.float64)
+    in_columns = np.bincount(table.second, w * a[table.first], table.q).astype(np.float64)
     products = a @ in_rows
     value = float(12 * products / np.sqrt(_squares(n, table.rows) * _squares(n, table.columns)))
     if _hangs_on_one_item(table):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
@@ -64,7 +65,7 @@ def with_raters(over_items: Estimate, replicates: Floats, bounds: tuple[float, f
     return replace(over_items, se=se, low=low, high=high, method=method)
 
 
-def _groups(rated: np.ndarray) -> list[np.ndarray]:
+def _groups(rated: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
     if len(rated) <= MOST_LEFT_OUT_ALONE:
         return list(rated[:, np.newaxis])
     return np.array_split(np.random.default_rng(0).permutation(rated), GROUPS)
