@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from llmclf.audit.numbers import Outcome, shown
+from llmclf.audit.plots.svg import writable
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def html(page: Page) -> str:
     environment.filters["cell_text"] = cell_text
     environment.filters["breakable"] = _breakable
     style = Markup((here / "report.css").read_text(encoding="utf-8"))  # noqa: S704  # ours
-    return environment.get_template("report.html.jinja").render(page=page, style=style)
+    return writable(environment.get_template("report.html.jinja").render(page=page, style=style))
 
 
 def _breakable(text: str) -> Markup:

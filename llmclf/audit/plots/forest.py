@@ -102,6 +102,6 @@ def _words(plot: Forest) -> str:
         + ("undefined" if row.value is None else spoken_interval(row.value, row.low, row.high))
         for row in plot.rows
     ]
-    beside = [f"{shown(each.value, 3)} ({each.name})" if each.name else shown(each.value) for each in plot.references]
+    beside = [each.name or shown(each.value) for each in plot.references]
     lines = f" Reference lines at {', '.join(beside)}." if beside else ""
     return f"{plot.axis}: {'; '.join(rows)}.{lines}"

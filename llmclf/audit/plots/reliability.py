@@ -76,9 +76,9 @@ def _counts(bins: Sequence[Bin], x: Scale, top: float, bottom: float, *, small: 
 
 
 def _words(plot: Reliability) -> str:
-    return f"{'; '.join(map(_said, plot.bins))}."
-
-
-def _said(each: Bin) -> str:
-    right = spoken_interval(each.accuracy, each.low, each.high)
-    return f"Of {each.count} answers with mean probability {shown(each.probability)} the share right is {right}"
+    said = [
+        f"{spoken_interval(each.accuracy, each.low, each.high)} of {each.count} answers with mean probability "
+        f"{shown(each.probability)}"
+        for each in plot.bins
+    ]
+    return f"Share right: {'; '.join(said)}."

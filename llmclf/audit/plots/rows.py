@@ -29,8 +29,8 @@ class Layout:
         if small:
             return cls(8, 192, head, 30, 200, head + 30 * len(names), small)
         left = min(_MOST_OF_NAME, max(map(text_width, names))) + _GAP
-        right = 640 - max(map(text_width, numbers)) - _GAP
-        return cls(left, right, head, 24, 640, head + 24 * len(names) + 6, small)
+        right = 720 - max(map(text_width, numbers)) - _GAP
+        return cls(left, right, head, 24, 720, head + 24 * len(names) + 6, small)
 
     @property
     def height(self) -> float:

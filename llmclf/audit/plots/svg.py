@@ -20,9 +20,14 @@ _CAMEL_CASE: Final = {"viewBox"}
 Point = tuple[float, float]
 
 
+def writable(text: str) -> str:
+    """Put U+FFFD for what neither XML nor UTF-8 can hold: control characters, halves of surrogate pairs."""
+    return _NOT_XML.sub("\ufffd", text)
+
+
 def escaped(text: str) -> str:
-    """Make a text safe in an element or an attribute; what XML cannot hold becomes U+FFFD."""
-    return escape(_NOT_XML.sub("\ufffd", text))
+    """Make a text safe in an element or an attribute."""
+    return escape(writable(text))
 
 
 def element(name: str, content: str = "", /, **attributes: str | float) -> str:
@@ -41,11 +46,11 @@ def _value(value: str | float) -> str:
 
 def drawing(title: str, words: str, parts: Iterable[str], *, width: float, height: float, small: bool) -> str:
     """Close a picture; `words` say what it shows to those who do not see it."""
-    drawn = "".join(parts)
+    title, words, drawn = escaped(title), escaped(words), "".join(parts)
     id_ = f"p{crc32(f'{title}{words}{drawn}'.encode()):x}"  # other pictures on the page have other ids
     return element(
         "svg",
-        element("title", escaped(title), id=f"{id_}t") + element("desc", escaped(words), id=f"{id_}d") + drawn,
+        element("title", title, id=f"{id_}t") + element("desc", words, id=f"{id_}d") + drawn,
         xmlns="http://www.w3.org/2000/svg",
         class_="plot small" if small else "plot",
         role="img",
@@ -78,7 +83,7 @@ def text_width(words: str, font: float = FONT) -> float:
 
 def fitted(words: str, room: float, font: float = FONT) -> str:
     """Cut words to the pixels that they may take."""
-    most = max(1, int(room / (font * _CHARACTER)))
+    most = max(1, int(room / text_width("x", font) + 0.01))
     return words if len(words) <= most else words[: most - 1] + "…"
 
 
