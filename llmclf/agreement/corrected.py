@@ -70,7 +70,9 @@ def corrected(ratings: Ratings, sampling_probability: Floats) -> Corrected:
 
     """
     if len(ratings.annotators) != 2:
-        raise InputError(f"{len(ratings.annotators)} annotators", "Give the model and one expert, in this order")
+        raise InputError(
+            f"two annotators are needed, not {len(ratings.annotators)}", "Give the model and the experts as one"
+        )
     if ratings.level is Level.SET:
         raise InputError(
             "a corrected prevalence is of single labels, not of sets", "Ask of each label whether it is in"

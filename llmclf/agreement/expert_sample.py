@@ -68,8 +68,9 @@ def check_probability_sample(
     wrong = ~((probability > 0) & (probability <= 1))
     if wrong.any():
         first = int(np.argmax(wrong))
+        given = "no" if np.isnan(probability[first]) else f"{probability[first]:g} is no"
         raise InputError(
-            f"item {of_whom[first]!r}: the sampling probability {probability[first]:g} is not in (0, 1]",
+            f"item {of_whom[first]!r}: {given} sampling probability, above 0 and at most 1",
             "Give every item the probability with which it was chosen for the experts, whether it was or not",
         )
     left_out = ~is_sampled & (probability == 1)
