@@ -93,11 +93,15 @@ class JobFile:
             redactor: puts back what was redacted.
 
         """
+        return (found for found, _ in self.recorded(number, redactor))
+
+    def recorded(self, number: int, redactor: Redactor | None = None) -> Iterator[tuple[Annotation, tuple[int, ...]]]:
+        """Give the answers as `annotations` does, each with the numbers of the replies that it rests on."""
         annotator = self.plans[number].annotator
         for row, question, replies in self._answers(number):
             said = Status(row.problem) if row.problem else list(replies.values())
             found = annotation(row.item, question, said, annotator, row.words or "")
-            yield redactor.annotation(found, row.words) if redactor else found
+            yield redactor.annotation(found, row.words) if redactor else found, tuple(replies)
 
     def unlabelled(self, number: int) -> Iterator[Unlabelled]:
         """Give the questions that have no label, in the order of the input."""

@@ -1,0 +1,164 @@
+"""What an audit reads: tables of annotations and job files, each row with where it stands and what it rests on."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from zipfile import is_zipfile
+
+from llmclf.annotations import COLUMNS, Annotation, AnnotationColumns, read_annotations
+from llmclf.audit.report import Plan, RecordOfAnswer, Source
+from llmclf.backends.base import Completion, Failure, Reply
+from llmclf.errors import TableError
+from llmclf.job_file import JobFile, open_records, open_redactor, redactions_of
+from llmclf.record_json import compact_json, digest, reply_json
+from llmclf.records import Records
+from llmclf.tables import hash_of_file, is_blank, read_rows
+
+_SQLITE = b"SQLite format 3\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """An annotation, where it stands, and what its table says beside it."""
+
+    annotation: Annotation
+    where: str
+    """For error messages."""
+    prompt: str = ""
+    """Which wording of the prompt it answers, where a model was asked by several."""
+    run: str = ""
+    """Which repeat it is, where a model was asked several times."""
+    sampling_probability: float | None = None
+    """With which the item was chosen for the experts, chosen or not."""
+    job: str = ""
+    replies: tuple[int, ...] = ()
+    """In a job, the numbers of the replies that it rests on."""
+
+
+class Sources(AbstractContextManager["Sources"]):
+    """Tables and job files, opened; a job that holds several plans of one model has asked by several prompts.
+
+    Args:
+        columns: where tables that `llmclf annotate` has not written hold their annotations.
+
+    """
+
+    def __init__(self, columns: AnnotationColumns | None = None) -> None:
+        self._columns = columns or AnnotationColumns()
+        self._opened = ExitStack()
+        self._jobs: dict[str, Records] = {}
+        self.read: list[Source] = []
+        self.plans: list[Plan] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def annotations(self, paths: Iterable[Path]) -> Iterator[Sourced]:
+        """Read the files one after the other.
+
+        Raises:
+            TableError: a table cannot be read.
+            StoreError: a job file cannot be read.
+
+        """
+        for path in paths:
+            count = 0
+            for row in self._of_job(path) if _is_job(path) else self._of_table(path):
+                count += 1
+                yield row
+            self.read.append(Source(name=path.name, sha256=hash_of_file(path), n_annotations=count))
+
+    def record(self, job: str, number: int) -> RecordOfAnswer:
+        """Look up a request and its reply."""
+        record = self._jobs[job].record(number)
+        said = [(message.role, message.content) for message in record.request.messages]
+        reply = _words(record.reply) or compact_json(reply_json(record.request, record.reply))
+        return RecordOfAnswer(job=Path(job).name, number=number, prompt=said, reply=reply)
+
+    def _of_table(self, path: Path) -> Iterator[Sourced]:
+        first = next(read_rows(path))
+        columns = AnnotationColumns() if set(COLUMNS) <= set(first) else self._columns
+        annotations = read_annotations(path, columns)
+        if not {"prompt", "run", "sampling_probability"} & set(first):
+            for number, annotation in annotations:
+                yield Sourced(annotation, f"{path}: row {number}")
+            return
+        beside = enumerate(read_rows(path), start=1)
+        at, row = next(beside)
+        for number, annotation in annotations:
+            while at < number:
+                at, row = next(beside)
+            where = f"{path}: row {number}"
+            yield Sourced(
+                annotation,
+                where,
+                prompt=_text(row.get("prompt")),
+                run=_text(row.get("run")),
+                sampling_probability=_probability(where, row.get("sampling_probability")),
+            )
+
+    def _of_job(self, path: Path) -> Iterator[Sourced]:
+        records = self._opened.enter_context(open_records(path))
+        self._jobs[str(path)] = records
+        file = JobFile(records)
+        for number, plan in file.plans.items():
+            self.plans.append(_plan(path, file, number))
+            redactor = open_redactor(path, plan) if redactions_of(path).exists() else None
+            try:
+                for annotation, replies in file.recorded(number, redactor):
+                    where = f"{path}: item {annotation.item!r}"
+                    yield Sourced(annotation, where, prompt=f"plan {number}", job=str(path), replies=replies)
+            finally:
+                if redactor:
+                    redactor.close()
+
+
+def _is_job(path: Path) -> bool:
+    if not path.is_file():
+        raise TableError(f"no file at {path}", "Check the path")
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE or is_zipfile(path)
+
+
+def _plan(path: Path, file: JobFile, number: int) -> Plan:
+    plan = file.plans[number]
+    return Plan(
+        job=path.name,
+        number=number,
+        annotator=plan.annotator,
+        model=dict(plan.identity["model"]),
+        settings=dict(plan.identity["settings"]),
+        prompts={name: digest(source).hex() for name, source in plan.templates.items()},
+        order=plan.order,
+        samples=plan.samples,
+        versions=dict(plan.versions),
+        served=file.served(number),
+    )
+
+
+def _words(reply: Reply) -> str:
+    if isinstance(reply, Failure):
+        return f"{reply.status}: {reply.detail}"
+    return reply.text if isinstance(reply, Completion) else ""
+
+
+def _text(cell: object) -> str:
+    return "" if is_blank(cell) else str(cell)
+
+
+def _probability(where: str, cell: object) -> float | None:
+    if is_blank(cell):
+        return None
+    try:
+        probability = float(cell)  # type: ignore[arg-type]  # anything else is the error below
+    except (TypeError, ValueError):
+        probability = math.nan
+    if not 0 < probability <= 1:
+        raise TableError(f"{where}: {cell!r} is no sampling probability", "Give a number above 0 and at most 1")
+    return probability
