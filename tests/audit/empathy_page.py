@@ -372,7 +372,7 @@ def confusion(name: str) -> Table:
 
 def prevalence() -> Table:
     columns = (Column("Question"), Column("Estimate"), Column("Mean", 2), Column("Low", 2), Column("High", 2))
-    rows = [(n, how, 3.1, 2.9, 3.3) for n in QUESTIONS for how in ("experts", "model alone", "PPI++ (not -0.001)")]
+    rows = [(n, how, 3.1, 2.9, 3.3) for n in QUESTIONS for how in ("experts", "model alone", "PPI++")]
     return Table("Mean rating", columns, tuple(rows))
 
 

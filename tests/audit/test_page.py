@@ -170,4 +170,5 @@ def test_markdown_of_hostile_texts_stays_text() -> None:
     table = Table("t", (Column(HOSTILE), Column("n", 2)), (("a\nb | _c_", -0.001),))
     whole = markdown(one_section(table))
     assert r"\<script\>" in whole
+    assert r"\| \`x\`" in whole
     assert r"| a b \| \_c\_ | 0.00 |" in whole

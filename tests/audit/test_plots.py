@@ -143,6 +143,18 @@ def test_every_kind_and_outcome_has_a_marker_of_its_own() -> None:
     assert marks[1] == {(f"{SVG}circle", "pass"), (f"{SVG}path", "fail")}
 
 
+def test_a_bound_at_the_margin_is_drawn_on_the_margin() -> None:
+    row = Difference("m_seen", "inconclusive", Outcome.INCONCLUSIVE, 0.0, -0.12, 0.12, -0.1)
+    root = ElementTree.fromstring(difference_with_margin(replace(DIFFERENCES, rows=(row,))))
+    starts = {each.get("class"): each.get("x1") for each in root.iter(f"{SVG}line")}
+    shaded = next(each for each in root.iter(f"{SVG}rect"))
+    assert starts["bound"] == starts["margin"]
+    assert float(shaded.get("x", 0)) + float(shaded.get("width", 0)) == pytest.approx(
+        float(starts["margin"] or 0), abs=0.11
+    )
+    assert float(starts["zero"] or 0) > float(starts["margin"] or 0)
+
+
 def test_names_too_long_are_cut_and_said_in_full() -> None:
     name = "a_very_long_name_of_a_question_that_nobody_would_want_to_read"
     drawn = forest(Forest("t", "kappa", (Row(name, Kind.MODEL, 0.5, 0.4, 0.6),)), small=True)

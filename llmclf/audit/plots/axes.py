@@ -91,4 +91,4 @@ class Area:
     @classmethod
     def of(cls, *, small: bool) -> Self:
         """Give the area of a small plot, or of one of normal size."""
-        return cls(34, 192, 10, 112, 200, 136) if small else cls(48, 428, 34, 244, 440, 292)
+        return cls(34, 188, 10, 112, 200, 136) if small else cls(48, 422, 34, 244, 440, 292)

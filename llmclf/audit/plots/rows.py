@@ -27,7 +27,7 @@ class Layout:
     def of(cls, names: Sequence[str], numbers: Sequence[str], *, head: float, small: bool) -> Self:
         """Give names and numbers the room that they need, the plot the rest; `head` is kept free above the rows."""
         if small:
-            return cls(8, 192, head, 30, 200, head + 30 * len(names), small)
+            return cls(13, 187, head, 30, 200, head + 30 * len(names), small)
         left = min(_MOST_OF_NAME, max(map(text_width, names))) + _GAP
         right = 720 - max(map(text_width, numbers)) - _GAP
         return cls(left, right, head, 24, 720, head + 24 * len(names) + 6, small)

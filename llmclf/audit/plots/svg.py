@@ -78,12 +78,12 @@ def text(x: float, y: float, words: str, *, anchor: str = "start", class_: str =
 
 def text_width(words: str, font: float = FONT) -> float:
     """Estimate the pixels that words take."""
-    return len(words) * font * _CHARACTER
+    return (len(words) + 0.5) * font * _CHARACTER
 
 
 def fitted(words: str, room: float, font: float = FONT) -> str:
     """Cut words to the pixels that they may take."""
-    most = max(1, int(room / text_width("x", font) + 0.01))
+    most = int(room / font / _CHARACTER)
     return words if len(words) <= most else words[: most - 1] + "…"
 
 
