@@ -1,0 +1,30 @@
+"""The report's three files."""
+
+from pathlib import Path
+
+from llmclf.audit.markdown import markdown
+from llmclf.audit.page import html
+from llmclf.audit.report import Audit
+from llmclf.audit.report_page import report_page
+from llmclf.errors import TableError
+
+
+def write_report(folder: Path, audit: Audit) -> None:
+    """Write report.html, report.json and report.md.
+
+    Raises:
+        TableError: the folder cannot be written.
+
+    """
+    page = report_page(audit)
+    files = {
+        "report.html": html(page),
+        "report.json": audit.model_dump_json(indent=1),
+        "report.md": markdown(page),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TableError(f"cannot write {folder}: {error.strerror}", "Give --out another folder") from None
