@@ -1,5 +1,6 @@
 """Intraclass correlations: the share of the variance of ratings that lies between items."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,7 +53,8 @@ def intraclass_correlations(ratings: Ratings) -> dict[str, Coefficient]:
 
     Labels count as their values on the scale. Intervals are those of the F ratio; that of ICC(2,1) has approximate
     degrees of freedom (Satterthwaite). The mean of k has k rho / (1 + (k - 1) rho), and bounds likewise (Spearman 1910,
-    Brown 1910); it can be far below -1. Undefined with one item, and for the mean of k where items do not differ.
+    Brown 1910); it can be far below -1. Undefined with one item, and where the variance of what it is about is
+    estimated as not above zero: of the mean of k where items do not differ.
     """
     complete = complete_items(ratings, "an ICC")
     if ratings.level in (Level.NOMINAL, Level.SET):
@@ -139,16 +141,16 @@ def _f_quantiles(df_items: float, df_error: float) -> Floats:
 
 
 def _coefficient(form: Form, s: MeanSquares, left: MeanSquares, size: int, left_out: str) -> Coefficient:
-    if s.items == 0 and (size > 1 or s.residual == 0):
-        return Undefined("the items do not differ in their means")
-    value = float(_of_mean(form.rho(s), size))
     with np.errstate(divide="ignore", invalid="ignore"):
-        replicates = _of_mean(form.rho(left), size)
+        value, replicates = float(_of_mean(form.rho(s), size)), _of_mean(form.rho(left), size)
+    if not math.isfinite(value):
+        return Undefined("the items do not differ in their means" if s.items == 0 else "its variance is not above zero")
     if reason := _no_interval(s, value, replicates):
         return without_interval(value, s.n, f"{reason}{left_out}")
-    spread = jackknife(value, replicates)
     low, high = _of_mean(form.bounds(s), size)
-    return Estimate(value, spread.se, float(low), float(high), s.n, f"{METHOD}{left_out}")
+    if not math.isfinite(low):
+        return without_interval(value, s.n, f"it has no lower bound{left_out}")
+    return Estimate(value, jackknife(value, replicates).se, float(low), float(high), s.n, f"{METHOD}{left_out}")
 
 
 def _no_interval(s: MeanSquares, value: float, replicates: Floats) -> str:
@@ -164,7 +166,9 @@ def _no_interval(s: MeanSquares, value: float, replicates: Floats) -> str:
 
 
 def _of_mean(rho: Floats, size: int) -> Floats:
-    return np.asarray(size * rho / (1 + (size - 1) * rho))
+    """Step up to the mean of so many ratings: minus infinity where its variance is not above zero."""
+    variance = 1 + (size - 1) * rho
+    return np.where(variance > ROUNDING, size * rho / variance, -np.inf)
 
 
 def _mean_squares(x: Floats) -> tuple[MeanSquares, MeanSquares]:

@@ -37,7 +37,7 @@ def over_items_and_raters(
         names = tuple(ratings.annotators[j] for j in kept)
         left = coefficient(replace(ratings, codes=ratings.codes[:, kept], annotators=names))
         if isinstance(left, Undefined):
-            who = ratings.annotators[group[0]] if len(group) == 1 else f"{len(group)} annotators"
+            who = f"annotator {ratings.annotators[group[0]]!r}" if len(group) == 1 else f"{len(group)} annotators"
             return without_interval(over_items.value, over_items.n_items, f"without {who}: {left.reason}")
         replicates.append(left.value)
     return with_raters(over_items, np.array(replicates), bounds)

@@ -95,7 +95,16 @@ def test_items_that_do_not_differ() -> None:
     assert estimate(flat["icc_1_1"]).method == "no interval: the items do not differ in their means"
     assert flat["icc_1_k"] == Undefined("the items do not differ in their means")
     shifted = intraclass_correlations(table("12 12 12", Level.INTERVAL))
-    assert set(shifted.values()) == {Undefined("the items do not differ in their means")}
+    assert estimate(shifted["icc_2_1"]).value == 0
+    assert shifted["icc_3_1"] == Undefined("the items do not differ in their means")
+
+
+def test_a_mean_whose_variance_is_not_above_zero() -> None:
+    few = intraclass_correlations(table("01 10 11", Level.INTERVAL))
+    assert estimate(few["icc_2_1"]).value < -0.99
+    assert few["icc_2_k"] == Undefined("its variance is not above zero")
+    lower = intraclass_correlations(table("022 321 111 230", Level.INTERVAL))
+    assert estimate(lower["icc_2_k"]).method == "no interval: it has no lower bound"
 
 
 def test_value_without_an_interval() -> None:
