@@ -64,7 +64,7 @@ def conformal_sets(
         raise InputError(f"the level is {level:g}", "Give a number between 0 and 1, such as 0.9")
     p, y = scored_items(*calibration)
     n = len(y)
-    rank = math.ceil((n + 1) * level - 1e-9)  # (9 + 1) 0.9 is to be 9
+    rank = math.ceil((n + 1) * level - 1e-9)  # 100 x 0.55 is 55.00000000000001
     if rank > n:
         return Undefined(f"{n} calibration items are too few for sets at {level:g}: it takes {_fewest(level)}")
     threshold = np.sort(1 - p[np.arange(n), y])[rank - 1]

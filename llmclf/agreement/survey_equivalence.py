@@ -11,7 +11,7 @@ from llmclf.agreement.estimate import Estimate, Undefined
 from llmclf.agreement.intervals import CONFIDENCE, jackknife
 from llmclf.agreement.long_form import LongForm
 from llmclf.agreement.ratings import MISSING, Codes
-from llmclf.agreement.survey_scores import Score, score_of, survey_scores
+from llmclf.agreement.survey_scores import Score, distinct_rows, score_of, survey_scores
 from llmclf.errors import InputError
 from llmclf.levels import Level
 
@@ -104,27 +104,17 @@ def survey_equivalence(
     if not usable.any():
         return Undefined(_nothing_to_compare(reference))
     if largest is None:
-        largest = min(int(np.quantile(spare[usable], 0.5, method="lower")), USUAL_LARGEST)
+        largest = min(int(np.quantile(spare[usable], 0.5, method="higher")), USUAL_LARGEST)
     usable &= spare >= largest
     if not usable.any():
         return Undefined(f"no item has workers enough for surveys of {largest}")
 
-    item, answer = np.nonzero(answers * usable[:, np.newaxis])
-    times = answers[item, answer]
-    pool = counts[item]
-    if reference is None:
-        pool[np.arange(len(item)), answer] -= 1
-    scores = np.column_stack(
-        [
-            survey_scores(score, pool, answer, crowd.values, largest),
-            score_of(score, crowd.values[model[item]], crowd.values[answer]),
-        ]
-    )
-    sums = [np.bincount(item, times * column, crowd.n_items) for column in scores.T]
-    per_item = np.stack(sums, axis=1)[usable] / answers[usable].sum(axis=1, keepdims=True)
-
-    patterns, n_alike = np.unique(per_item, axis=0, return_counts=True)
+    first, which = distinct_rows(np.column_stack([counts, answers, model])[usable])
+    alike = np.flatnonzero(usable)[first]
+    n_alike = np.bincount(which)
     n = int(n_alike.sum())
+    patterns = _scores(score, counts[alike], answers[alike], model[alike], crowd.values, largest, reference is None)
+
     means = n_alike @ patterns / n
     without_one = (n * means - patterns) / max(n - 1, 1)
     bounds = (0.0, 1.0) if score == "agreement" else (-np.inf, 0.0)
@@ -146,6 +136,20 @@ def survey_equivalence(
         crowd.n_items - n,
         f"percentile bootstrap over items, {replicates} replicates",
     )
+
+
+def _scores(
+    score: Score, counts: Ints, answers: Ints, model: Codes, values: Floats, largest: int, held_out: bool
+) -> Floats:
+    """Average scores over the answers about each item: those of surveys of 1 .. largest workers, and the model's."""
+    item, answer = np.nonzero(answers)
+    pool = counts[item]
+    if held_out:
+        pool[np.arange(len(item)), answer] -= 1
+    of_model = score_of(score, values[model[item]], values[answer])
+    scores = np.column_stack([survey_scores(score, pool, answer, values, largest), of_model])
+    sums = [np.bincount(item, answers[item, answer] * column) for column in scores.T]
+    return np.asarray(np.stack(sums, axis=1) / answers.sum(axis=1, keepdims=True))
 
 
 def _usual_score(level: Level) -> Score:

@@ -60,6 +60,12 @@ def test_with_the_fewest_items_the_threshold_is_the_worst_score() -> None:
     assert sets.threshold == pytest.approx(1 - PROBABILITIES[np.arange(9), LABELS[:9]].min())
 
 
+def test_a_rank_that_is_a_whole_number_is_not_rounded_up() -> None:
+    """100 x 0.55 is a little more than 55 in floating point."""
+    scores = np.sort(1 - PROBABILITIES[np.arange(99), LABELS[:99]])
+    assert found(conformal_sets(part(0, 99), part(200, 400), 0.55)).threshold == scores[54]
+
+
 def test_items_without_a_reference_take_no_part() -> None:
     labels = LABELS.copy()
     labels[150:200] = labels[300:] = -1

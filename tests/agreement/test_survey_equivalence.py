@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from llmclf.agreement import Undefined
 from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.survey_equivalence import SurveyEquivalence, Workers, survey_equivalence
-from llmclf.agreement.survey_scores import Score, survey_scores
+from llmclf.agreement.survey_scores import Score, distinct_rows, survey_scores
 from llmclf.errors import InputError
 from llmclf.levels import Level
 from tests.agreement.crowds import crowd, erring_crowd
@@ -54,6 +55,14 @@ def test_scores_are_means_over_all_surveys(pool: list[int], answer: int, score: 
     scores = survey_scores(score, np.array([pool]), np.array([answer]), PLACES, largest)
     expected = [score_by_definition(score, pool, answer, k) for k in range(1, largest + 1)]
     assert scores[0].tolist() == pytest.approx(expected, abs=1e-9)
+
+
+@given(arrays(np.int64, st.tuples(st.integers(1, 30), st.integers(1, 6)), elements=st.integers(-1, 10**12)))
+def test_distinct_rows_are_those_of_numpy(rows: Ints) -> None:
+    rows = np.concatenate([rows, rows % 3])
+    first, which = distinct_rows(rows)
+    assert rows[first][which].tolist() == rows.tolist()
+    assert len(first) == len(np.unique(rows, axis=0))
 
 
 def test_one_worker_is_worth_one_worker() -> None:
@@ -130,6 +139,7 @@ def test_the_largest_survey_is_one_that_half_of_the_items_allow() -> None:
     equivalence = found(survey_equivalence(workers, np.zeros(5, dtype=np.int64)))
     assert len(equivalence.curve) == 3
     assert equivalence.n_items == 3
+    assert len(found(survey_equivalence(crowd("11 112 1122 11222"), np.zeros(4, dtype=np.int64))).curve) == 3
     many = crowd(" ".join(["12" * 20] * 3))
     assert len(found(survey_equivalence(many, np.zeros(3, dtype=np.int64))).curve) == 10
 
