@@ -42,8 +42,9 @@ from llmclf.audit.warnings import question_warnings
 from llmclf.audit.worst_items import Lookup, worst_items
 from llmclf.codebook import Codebook, Question
 from llmclf.errors import InputError
+from llmclf.levels import Level
 
-_OVER_RATERS = ("percent_agreement", "krippendorff_alpha")
+_OVER_RATERS = ("percent_agreement", "krippendorff_alpha", "gwet_ac1")
 """What is also given for annotators like these."""
 
 
@@ -152,13 +153,14 @@ def _holm(question: str, model: str, verdicts: Mapping[tuple[str, str], Tested])
 def _group(labels: Labels, kind: Kind) -> Group:
     ratings = labels.ratings.select(labels.names[kind])
     given = ratings.codes != MISSING
+    over_raters = [*_OVER_RATERS, *(["krippendorff_alpha_masi"] if ratings.level is Level.SET else [])]
     return Group(
         kind=str(kind),
         n_annotators=len(ratings.annotators),
         n_items=int(np.count_nonzero(given.any(axis=1))),
         n_ratings=int(np.count_nonzero(given)),
         coefficients=shown_all(coefficients(ratings)),
-        over_items_and_raters=shown_all(coefficients(ratings, _OVER_RATERS, "items+raters")),
+        over_items_and_raters=shown_all(coefficients(ratings, over_raters, "items+raters")),
     )
 
 

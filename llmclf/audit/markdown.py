@@ -1,4 +1,4 @@
-"""The report as Markdown: its sentences and tables; plots and what a reader opens are left to the page."""
+"""A page as Markdown: its sentences and tables; plots and what a reader opens are left to the page."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,11 +1,14 @@
 """The sections that hold a model against people."""
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from llmclf.annotations import Kind
 from llmclf.audit.gate import outcome
 from llmclf.audit.numbers import shown
-from llmclf.audit.page import Block, Column, Figure, Paragraph, Section, Table
+from llmclf.audit.page import Block, Cell, Column, Figure, Paragraph, Section, Table
 from llmclf.audit.plots.crowd_size import CrowdPoint, CrowdSize, crowd_size
 from llmclf.audit.plots.difference import Difference, Differences, difference_with_margin
 from llmclf.audit.plots.epsilon_curve import EpsilonCurve, epsilon_curve
@@ -13,7 +16,9 @@ from llmclf.audit.plots.forest import Forest, Reference, Row, forest
 from llmclf.audit.report import (
     AlternativeAnnotator,
     Audit,
+    Comparison,
     CrowdWorth,
+    LabelAgreement,
     MarginTest,
     ModelAudit,
     NoValue,
@@ -23,6 +28,7 @@ from llmclf.audit.report import (
 from llmclf.audit.views import VALUES, Answer, answers, columns, figures, held, name_in, number_cells, reason
 from llmclf.audit.wording import models_of, name_of
 
+_AMONG_PEOPLE = ("percent_agreement", "krippendorff_alpha", "krippendorff_alpha_masi", "gwet_ac1")
 _KRIPPENDORFF = (Reference(0.667, "0.667"), Reference(0.8, "0.80"))
 
 
@@ -34,20 +40,19 @@ def human_ceiling(audit: Audit) -> Section:
             f"{group.n_annotators} {group.kind}",
             name_of(name),
             *number_cells(found),
-            who,
+            *number_cells(group.over_items_and_raters.get(name, found))[1:],
             reason(found),
         )
         for question in audit.questions
         for group in question.people
-        for who, coefficients in (
-            ("these annotators", group.coefficients),
-            ("annotators like these", group.over_items_and_raters),
-        )
-        for name, found in coefficients.items()
-        if group.n_annotators > 1 and not isinstance(found, NoValue)
+        for name, found in group.coefficients.items()
+        if group.n_annotators > 1 and name in _AMONG_PEOPLE
     ]
-    heads = columns("Question", "People", "Coefficient", *VALUES, "Interval for", "Note")
-    lead = "How far people agree among themselves. Where experts do not, no model can be judged by them."
+    heads = columns("Question", "People", "Coefficient", *VALUES, "Low, others:2", "High, others:2", "Note")
+    lead = (
+        "How far people agree among themselves. Where experts do not, no model can be judged by them. "
+        "The first interval is for these annotators, the other for annotators like these."
+    )
     return Section("human-ceiling", "Human ceiling", lead, (Table("People among themselves", heads, tuple(rows)),))
 
 
@@ -138,14 +143,19 @@ def _by_the_margin(test: MarginTest | NoValue) -> tuple[float | None, float | No
 
 def _each(audit: Audit) -> Table:
     rows = [
-        (question.question, model.annotator, one.annotator, one.kind, name_of(name), *number_cells(found), one.n_items)
+        (
+            question.question,
+            model.annotator,
+            f"{one.kind}: {one.annotator}",
+            one.n_items,
+            number_cells(one.coefficients["percent_agreement"])[0],
+            *number_cells(one.agreement),
+        )
         for question, model in answers(audit)
         for one in model.against
-        for name, found in one.coefficients.items()
-        if name in ("percent_agreement", question.coefficient, "gwet_ac1", "macro_f1")
     ]
-    heads = columns("Question", "Model", "Person", "Kind", "Coefficient", *VALUES, "Items:0")
-    return Table("The model beside each person", heads, tuple(rows))
+    heads = columns("Question", "Model", "Person", "Items:0", "Percent agreement:2", "Coefficient:2", "Low:2", "High:2")
+    return Table("The model beside each person; the coefficient is the one drawn above", heads, tuple(rows))
 
 
 def crowd(audit: Audit) -> Section:
@@ -235,55 +245,43 @@ def _workers(workers: Workers) -> str:
 def classes(audit: Audit) -> Section:
     """Which labels are confused."""
     blocks: list[Block] = []
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for answer in answers(audit):
         question, model = answer
         kind = "expert" if any(one.kind == "expert" for one in model.against) else "crowd"
-        tables = [one for one in model.against if one.kind == kind]
-        confusions = [np.array(one.confusion) for one in tables if one.confusion]
+        people = [one for one in model.against if one.kind == kind]
+        confusions = [np.array(one.confusion) for one in people if one.confusion]
         if confusions:
-            table = sum(confusions[1:], confusions[0])
+            counts = sum(confusions[1:], confusions[0]).tolist()
             heads = (Column("Theirs"), *(Column(label, 0) for label in question.scale))
-            counts = tuple((label, *row) for label, row in zip(question.scale, table.tolist(), strict=True))
-            blocks.append(Table(f"{name_in(audit, answer)}: {kind}s by row, model by column", heads, counts))
-        rows += [
-            (
-                question.question,
-                model.annotator,
-                one.annotator,
-                each.label,
-                each.n_reference,
-                each.n_judged,
-                each.n_both,
-                number_cells(each.precision)[0],
-                number_cells(each.recall)[0],
-                *number_cells(each.f1),
-            )
-            for one in tables
-            for each in one.labels
-        ]
-        blocks += [
-            Paragraph(f"{name_in(audit, answer)}, {one.annotator}: {one.divergence}")
-            for one in tables
-            if one.divergence
-        ]
-    heads = columns(
-        "Question",
-        "Model",
-        "Person",
-        "Label",
-        "Theirs:0",
-        "Model's:0",
-        "Both:0",
-        "Precision:2",
-        "Recall:2",
-        "F1:2",
-        "Low:2",
-        "High:2",
-    )
-    blocks.append(Table("Each label", heads, tuple(rows)))
+            cells = tuple((label, *row) for label, row in zip(question.scale, counts, strict=True))
+            blocks.append(Table(f"{name_in(audit, answer)}: {kind}s by row, model by column", heads, cells))
+        rows += _pooled(question.question, model.annotator, people)
+        name = name_in(audit, answer)
+        blocks += [Paragraph(f"{name}, {one.annotator}: {one.divergence}") for one in people if one.divergence]
+    heads = columns("Question", "Model", "Label", "Theirs:0", "Model's:0", "Both:0", "Precision:2", "Recall:2", "F1:2")
+    blocks.append(Table("Each label, over all people of the kind that counts", heads, tuple(rows)))
     blocks.append(_homogeneity(audit))
     return Section("classes", "Per class and confusion", "Which labels the model and people confuse.", tuple(blocks))
+
+
+def _pooled(question: str, model: str, people: Sequence[Comparison]) -> Iterator[tuple[Cell, ...]]:
+    by_label: dict[str, list[LabelAgreement]] = defaultdict(list)
+    for person in people:
+        for one in person.labels:
+            by_label[one.label].append(one)
+    for label, found in by_label.items():
+        theirs, own, both = (
+            sum(one.n_reference for one in found),
+            sum(one.n_judged for one in found),
+            sum(one.n_both for one in found),
+        )
+        scores = (_share(both, own), _share(both, theirs), _share(2 * both, own + theirs))
+        yield question, model, label, theirs, own, both, *scores
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _homogeneity(audit: Audit) -> Table:

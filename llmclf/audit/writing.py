@@ -1,5 +1,6 @@
 """The report's three files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from llmclf.audit.markdown import markdown
@@ -19,8 +20,8 @@ def write_report(folder: Path, audit: Audit) -> None:
     page = report_page(audit)
     files = {
         "report.html": html(page),
-        "report.json": audit.model_dump_json(indent=1),
-        "report.md": markdown(page),
+        "report.json": audit.model_dump_json(),
+        "report.md": markdown(replace(page, sections=page.sections[-1:])),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
