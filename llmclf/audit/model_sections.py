@@ -60,9 +60,7 @@ def calibration(audit: Audit) -> Section:
     blocks: list[Block] = []
     if any(one.n_items < _FEW for _, one in known):
         blocks.append(Warnings((f"Under {_FEW} answers a calibration error is mostly noise.",)))
-    bins = [
-        (name, Reliability(name, tuple(_bin(*b.model_dump().values()) for b in one.reliability))) for name, one in known
-    ]
+    bins = [(name, Reliability(name, tuple(map(_bin, one.reliability)))) for name, one in known]
     blocks += figures(
         bins, reliability, "Ten bins of equal width of the top label's probability, with 95 % intervals (Wilson)."
     )
