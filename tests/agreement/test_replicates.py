@@ -99,3 +99,10 @@ def test_a_replicate_is_missing_where_one_label_or_nothing_is_left(words: str, u
     alpha = krippendorff_alpha.statistic(ratings)
     assert not isinstance(alpha, Undefined)
     assert np.isnan(Replicates.of(alpha, ratings).without).tolist() == [bool(one) for one in undefined]
+
+
+def test_what_rounding_leaves_does_not_pass_for_a_replicate() -> None:
+    ratings = replace(table("11 11 11 12", Level.INTERVAL), scale=("0.1", "0.7"))
+    alpha = krippendorff_alpha.statistic(ratings)
+    assert not isinstance(alpha, Undefined)
+    assert np.isnan(Replicates.of(alpha, ratings).without).tolist() == [False, False, False, True]
