@@ -25,11 +25,9 @@ class ChanceCorrected(Statistic):
     Items with one rating count in pi, but not in pa. Where pe has no pi, only the closed form counts them, in its n.
     """
 
-    def __init__(
-        self, counts: Counts, agreement: Floats, chance: Chance, bounds: tuple[float, float] = (-1.0, 1.0)
-    ) -> None:
+    def __init__(self, counts: Counts, agreement: Floats, chance: Chance, lowest: float = -1.0) -> None:
         """Take the agreement of an item of each pattern, the mean weight of its pairs of ratings: shape (P,)."""
-        self._all, self._agreement, self._chance, self.bounds = counts, agreement, chance, bounds
+        self._all, self._agreement, self._chance, self.bounds = counts, agreement, chance, (lowest, 1.0)
         self.counts = counts if chance.b else counts.pairable
 
     @cached_property
