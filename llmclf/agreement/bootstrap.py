@@ -88,7 +88,7 @@ def bca(value: float, replicates: Floats, without_one: Floats, times: Ints, boot
     method = str(bootstrap)
     if left_out := len(replicates) - len(defined):
         method = f"{method}, {left_out:,} of them undefined and left out"
-    below = np.count_nonzero(defined < value) + np.count_nonzero(defined == value) / 2
+    below = (np.count_nonzero(defined < value - NO_SPREAD) + np.count_nonzero(defined <= value + NO_SPREAD)) / 2
     normal = NormalDist()
     bias = normal.inv_cdf((below + 0.5) / (len(defined) + 1))
     pull = times @ without_one / n - without_one

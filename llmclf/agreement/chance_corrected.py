@@ -25,13 +25,10 @@ class ChanceCorrected(Statistic):
     Items with one rating count in pi, but not in pa. Where pe has no pi, only the closed form counts them, in its n.
     """
 
-    def __init__(
-        self, counts: Counts, agreement: Floats, chance: Chance, bounds: tuple[float, float] = (-1.0, 1.0)
-    ) -> None:
+    def __init__(self, counts: Counts, agreement: Floats, chance: Chance, lowest: float = -1.0) -> None:
         """Take the agreement of an item of each pattern, the mean weight of its pairs of ratings: shape (P,)."""
-        self._all, self._agreement, self._chance, self.bounds = counts, agreement, chance, bounds
+        self._all, self._agreement, self._chance, self.bounds = counts, agreement, chance, (lowest, 1.0)
         self.counts = counts if chance.b else counts.pairable
-        self.needs_two_labels = chance == FLEISS
 
     @cached_property
     def _sums(self) -> tuple[Floats, Floats]:
@@ -68,7 +65,8 @@ class ChanceCorrected(Statistic):
             with_totals = counts.per_pattern(self._totals[counts.label]) / counts.raters
             own = counts.per_pattern(counts.count) / counts.raters**2
             squares = self._totals @ self._totals - 2 * with_totals + own
-        return self._kappa(agreement, paired, squares, np.array(counts.n_items - 1.0))
+        kappa = self._kappa(agreement, paired, squares, np.array(counts.n_items - 1.0))
+        return np.where(counts.labels_left == 1, np.nan, kappa) if self._chance == FLEISS else kappa
 
     def _kappa(self, agreement: Floats, paired: Floats, squares: Floats, n: Floats) -> Floats:
         a, b = self._chance

@@ -83,14 +83,10 @@ class Counts:
         return np.bincount(self.label, weights, minlength=len(self.codes)).astype(np.float64, copy=False)
 
     @cached_property
-    def hangs_on_one_item(self) -> bool:
-        """Whether there is an item without which only one label would occur.
-
-        Without that item a chance-corrected coefficient is undefined, and so is its jackknife.
-        """
-        of_one_label = np.bincount(self.pattern, minlength=len(self.times))[self.pattern] == 1
-        items = np.bincount(self.label[of_one_label], self.times[self.pattern[of_one_label]], minlength=1)
-        return bool(items.max() == self.n_items - 1)
+    def labels_left(self) -> Ints:
+        """How many labels occur without one item of each pattern: shape (P,)."""
+        lost = np.bincount(self.pattern[self.count == self.totals[self.label]], minlength=len(self.times))
+        return len(self.codes) - lost
 
     def per_pattern(self, x: npt.NDArray[np.float64 | np.int64]) -> Floats:
         """Sum n_uc x over the labels of each pattern, for x of shape (k,): shape (P,)."""

@@ -86,10 +86,11 @@ class _Alpha(Statistic):
 
     @cached_property
     def without_one(self) -> Floats:
-        """The coefficient without one item of each pattern: shape (P,)."""
+        """The coefficient without one item of each pattern: shape (P,), NaN where undefined."""
         counts, m = self.counts, self.counts.raters
         expected = counts.totals @ self._from_all - 2 * counts.per_pattern(self._from_all[counts.label])
         expected += self._within * (m - 1)
+        expected = np.where(counts.labels_left < 2, np.nan, expected)
         return _alpha(counts.totals.sum() - m, counts.times @ self._within - self._within, expected)
 
     def linearised(self) -> tuple[Floats, Counts]:
@@ -130,13 +131,11 @@ class _OrdinalAlpha(Statistic):
         totals = times @ self._ratings
         ranks = _mid_ranks(totals)
         observed = (times @ self._coincidences * (ranks[:, self._c] - ranks[:, self._k]) ** 2).sum(axis=1)
-        two_labels = np.count_nonzero(totals, axis=1) >= 2
-        expected = np.where(two_labels, _rank_differences(totals, ranks), np.nan)
-        return _alpha(totals.sum(axis=1), observed, expected)
+        return _alpha(totals.sum(axis=1), observed, _rank_differences(totals, ranks))
 
     @cached_property
     def without_one(self) -> Floats:
-        """The coefficient without one item of each pattern: shape (P,); without it the ranks are other ones."""
+        """The coefficient without one item of each pattern, with the ranks that are left: shape (P,)."""
         n_patterns, q = self._ratings.shape
         totals, laplacian = self.counts.totals, self._laplacian()
         step = CHUNK // q + 1
@@ -171,7 +170,9 @@ def _mid_ranks(totals: Floats) -> Floats:
 
 
 def _rank_differences(totals: Floats, ranks: Floats) -> Floats:
-    return np.asarray(2 * totals.sum(axis=1) * (totals * ranks**2).sum(axis=1))
+    """Sum totals_c totals_k (rank_c - rank_k)^2 over c and k, NaN where only one label occurs."""
+    differences = 2 * totals.sum(axis=1) * (totals * ranks**2).sum(axis=1)
+    return np.where(np.count_nonzero(totals, axis=1) >= 2, differences, np.nan)
 
 
 def _alpha(n: Floats, observed: Floats, expected: Floats) -> Floats:
