@@ -1,71 +1,117 @@
-"""`llmclf agreement`: how far annotators agree, from the long table."""
+"""`llmclf agreement`: how far annotators agree, from a table of their ratings."""
 
+from collections import defaultdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmclf.cli.common import JsonOption, coefficient_cells, console, split_list
+from llmclf.cli.common import JsonOption, console, number, split_list
 from llmclf.errors import InputError, unknown
 from llmclf.levels import Level
 
 if TYPE_CHECKING:
-    from llmclf.agreement import Coefficient, Rating, Ratings
+    from llmclf.agreement import Coefficient, Ratings
+    from llmclf.rating_tables import Answers
+
+ALL = "all"
+MOST_SHOWN_LABELS = 20
+
+
+class Intervals(StrEnum):
+    """What is taken for a sample."""
+
+    ITEMS = "items"
+    ITEMS_AND_RATERS = "items+raters"
+    NONE = "none"
 
 
 def agreement(
     ratings: Annotated[
-        Path, typer.Argument(metavar="RATINGS", help="A long table with the columns item, annotator and label.")
+        Path, typer.Argument(metavar="RATINGS", help="CSV, JSONL or Parquet; a rating a row, if no option says else.")
     ],
     level: Annotated[Level, typer.Option("--level", help="The level of measurement of the labels.")],
     scale: Annotated[
-        str | None, typer.Option("--scale", help="All possible labels, in order, separated by commas.")
+        str | None,
+        typer.Option("--scale", help="All possible labels, in order, separated by commas; of sets, all members."),
     ] = None,
     question: Annotated[
         str | None, typer.Option("--question", "-q", help="The question, in a table of several.")
     ] = None,
+    item_column: Annotated[str, typer.Option(help="The column with the items' ids.")] = "item",
+    annotator_column: Annotated[
+        str, typer.Option(help="The column with the annotators' names.", show_default="annotator")
+    ] = "",
+    label_column: Annotated[str, typer.Option(help="The column with the labels.")] = "label",
+    question_columns: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B=QUESTION,...",
+            help="One row is a rater's form: the columns with the answers to questions of these names.",
+        ),
+    ] = "",
+    wide: Annotated[bool, typer.Option("--wide", help="One row is an item, with a column a rater.")] = False,
+    rater_columns: Annotated[
+        str, typer.Option(metavar="A,B,...", help="In a wide table, the raters' columns; default: all but the items'.")
+    ] = "",
+    set_separator: Annotated[
+        str | None, typer.Option(help='What parts the members of a set that is not written as ["a", "b"].')
+    ] = None,
+    coefficients: Annotated[
+        str, typer.Option(metavar="all|NAME,...", help="Which; the table of all leaves out those for other levels.")
+    ] = ALL,
+    intervals: Annotated[
+        Intervals, typer.Option(help="Of 95 %: for other items, or for other raters too.")
+    ] = Intervals.ITEMS,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the agreement of annotators, with 95 % intervals over items.
+    """Print the agreement of annotators, with 95 % intervals.
 
     Example: llmclf agreement ratings.csv --level ordinal --scale 1,2,3,4,5
     """
-    from llmclf.agreement import Ratings, coefficients
+    from llmclf.agreement import coefficients as compute
+    from llmclf.agreement.coefficients import NAMES
+    from llmclf.rating_tables import RatingColumns, read_answers
     from llmclf.tables import json_text
 
-    name, rows = _rows(ratings, question, level)
-    table = Ratings.from_rows(rows, level, split_list(scale) if scale is not None else None)
-    found = coefficients(table)
+    columns = RatingColumns(
+        item=item_column,
+        annotator=annotator_column,
+        label=label_column,
+        questions=tuple(_question_column(name) for name in split_list(question_columns)),
+        wide=wide,
+        raters=tuple(split_list(rater_columns)),
+    )
+    name, answers = _chosen(ratings, read_answers(ratings, columns), question)
+    table = answers.ratings(level, split_list(scale) if scale is not None else None, set_separator)
+    del answers
+    chosen = split_list(coefficients) if coefficients != ALL else NAMES if as_json else None
+    found = compute(table, chosen, intervals.value)
     if as_json:
-        print(json_text(_document(name, table, found)))
+        print(json_text(_document(name, table, intervals, found)))
     else:
-        _show(name, table, found)
+        _show(name, table, intervals, found)
 
 
-def _rows(path: Path, question: str | None, level: Level) -> tuple[str, list["Rating"]]:
-    """Read the ratings of the one question that is meant."""
-    from llmclf.agreement import Rating
-    from llmclf.annotations import AnnotationColumns, Kind, label_text, read_annotations
-
-    # What an annotator is does not count here, so any kind will do for a table that does not say it.
-    read = list(read_annotations(path, AnnotationColumns(kind=Kind.EXPERT)))
-    questions = list(dict.fromkeys(annotation.question for _, annotation in read))
-    if question is None and len(questions) > 1:
-        raise InputError(f"{path} has the questions {', '.join(questions)}", "Choose one with --question")
-    if question is not None and question not in questions:
-        raise InputError(f"{path}: {unknown('question', question, questions)}")
-    name = questions[0] if question is None else question
-    rows = []
-    for number, annotation in read:
-        if annotation.question != name:
-            continue
-        if isinstance(annotation.label, tuple) and level is not Level.SET:
-            raise InputError(f"{path}: row {number}: the label is a set", "Give --level set")
-        rows.append(Rating(annotation.item, annotation.annotator, label_text(annotation.label), f"row {number}"))
-    return name, rows
+def _question_column(name: str) -> tuple[str, str]:
+    column, equals, question = name.partition("=")
+    return column, question if equals else column
 
 
-def _document(question: str, ratings: "Ratings", found: "dict[str, Coefficient]") -> dict[str, Any]:
+def _chosen(path: Path, answers: "dict[str, Answers]", question: str | None) -> "tuple[str, Answers]":
+    """Give the answers to the one question that is meant."""
+    if question is None and len(answers) > 1:
+        raise InputError(f"{path} has the questions {', '.join(answers)}", "Choose one with --question")
+    name = next(iter(answers)) if question is None else question
+    if name not in answers:
+        raise InputError(f"{path}: {unknown('question', name, answers)}")
+    return name, answers[name]
+
+
+def _document(
+    question: str, ratings: "Ratings", intervals: Intervals, found: "dict[str, Coefficient]"
+) -> dict[str, Any]:
     return {
         "question": question,
         "level": str(ratings.level),
@@ -73,19 +119,47 @@ def _document(question: str, ratings: "Ratings", found: "dict[str, Coefficient]"
         "scale_declared": ratings.scale_declared,
         "n_items": len(ratings.items),
         "n_annotators": len(ratings.annotators),
+        "n_ratings": int((ratings.codes >= 0).sum()),
+        "intervals": str(intervals),
         "coefficients": {name: coefficient.to_dict() for name, coefficient in found.items()},
     }
 
 
-def _show(question: str, ratings: "Ratings", found: "dict[str, Coefficient]") -> None:
+def _show(question: str, ratings: "Ratings", intervals: Intervals, found: "dict[str, Coefficient]") -> None:
     from rich.table import Table
 
-    about = f"{len(ratings.items)} items, {len(ratings.annotators)} annotators, {ratings.level}"
-    title = f"{question}: {about}" if question else about
-    table = Table("coefficient", "value", "95 % interval", "items", title=title, title_justify="left")
-    for name, coefficient in found.items():
-        table.add_row(name, *coefficient_cells(coefficient))
+    from llmclf.agreement import Undefined
+
     terminal = console()
-    terminal.print(table)
-    origin = "declared" if ratings.scale_declared else "the labels that occur; declare all with --scale"
-    terminal.print(f"scale: {', '.join(ratings.scale)} ({origin})", markup=False)
+    n_ratings = int((ratings.codes >= 0).sum())
+    about = f"{n_ratings:,} ratings of {len(ratings.items):,} items by {len(ratings.annotators):,} annotators"
+    terminal.print(f"{question}: {about}" if question else about, markup=False)
+    terminal.print(f"level {ratings.level}; {_scale(ratings)}", markup=False)
+    without = intervals is Intervals.NONE
+    over = "items and raters" if intervals is Intervals.ITEMS_AND_RATERS else "items"
+    table = Table("coefficient", "value", *([] if without else [f"95 % interval over {over}"]), "items")
+    undefined: dict[str, list[str]] = defaultdict(list)
+    for name, coefficient in found.items():
+        if isinstance(coefficient, Undefined):
+            undefined[coefficient.reason].append(name)
+            continue
+        interval = (
+            coefficient.method
+            if coefficient.low is None
+            else f"{number(coefficient.low)} to {number(coefficient.high)}"
+        )
+        cells = [number(coefficient.value), *([] if without else [interval]), f"{coefficient.n_items:,}"]
+        table.add_row(name, *cells)
+    if table.row_count:
+        terminal.print(table)
+    for reason, names in undefined.items():
+        terminal.print(f"undefined: {', '.join(names)} ({reason})", markup=False)
+
+
+def _scale(ratings: "Ratings") -> str:
+    if ratings.level is Level.SET:
+        return f"{len(ratings.scale)} different sets"
+    shown = ", ".join(ratings.scale[:MOST_SHOWN_LABELS])
+    if len(ratings.scale) > MOST_SHOWN_LABELS:
+        shown += f" ... {ratings.scale[-1]}: {len(ratings.scale):,} labels"
+    return f"scale {shown}" if ratings.scale_declared else f"labels {shown} (that occur; declare all with --scale)"

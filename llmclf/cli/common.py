@@ -16,7 +16,6 @@ from llmclf.errors import InputError, unknown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from llmclf.agreement import Coefficient
     from llmclf.prompts import Order
 
 SOME_UNLABELLED = 3
@@ -149,20 +148,6 @@ def console(*, stderr: bool = False) -> "Console":
 def number(value: float | None) -> str:
     """Write a number with two decimals, and zero without a sign."""
     return "" if value is None else f"{value:.2f}".replace("-0.00", "0.00")
-
-
-def coefficient_cells(coefficient: "Coefficient") -> tuple[str, str, str]:
-    """Give the cells of one coefficient: value, interval, items; or why there is none."""
-    from llmclf.agreement import Undefined
-
-    if isinstance(coefficient, Undefined):
-        return "", f"undefined: {coefficient.reason}", ""
-    interval = (
-        "none: " + coefficient.method
-        if coefficient.low is None
-        else f"{number(coefficient.low)} to {number(coefficient.high)}"
-    )
-    return number(coefficient.value), interval, str(coefficient.n_items)
 
 
 class Progress(Protocol):

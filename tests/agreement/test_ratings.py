@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from llmclf.agreement import Rating, Ratings
-from llmclf.agreement.ratings import pairable
+from llmclf.agreement.ratings import most_annotators, pairable
 from llmclf.errors import InputError, ScaleError, TableError
 from llmclf.levels import Level
 
-NOMINAL, ORDINAL, INTERVAL, SET = Level.NOMINAL, Level.ORDINAL, Level.INTERVAL, Level.SET
+NOMINAL, ORDINAL, INTERVAL, RATIO, SET = Level
 
 
 def rows(*labels: str) -> list[Rating]:
@@ -51,6 +51,7 @@ def test_smallest_type_that_holds_the_scale(n: int, kind: type) -> None:
         (SET, ["{}", "a|b", "a"], ("a", "a|b", "{}"), [0, 1, 2]),
         (ORDINAL, ["10", "9.0", "9", "-1"], ("-1", "9", "10"), [-1, 9, 10]),
         (INTERVAL, ["2.50", "2.5", "1e1"], ("2.5", "10"), [2.5, 10]),
+        (RATIO, ["10", "0", "10.0"], ("0", "10"), [0, 10]),
     ],
 )
 def test_scale_of_the_labels_that_occur(
@@ -80,7 +81,7 @@ def test_declared_scale(level: Level, declared: list[str], scale: tuple[str, ...
 
 
 def test_equal_numbers_are_one_label_where_labels_are_measured() -> None:
-    for level in (ORDINAL, INTERVAL):
+    for level in (ORDINAL, INTERVAL, RATIO):
         assert Ratings.from_rows(rows("4", "4.0", " 4"), level, ["3", "4"]).codes.tolist() == [[1], [1], [1]]
     with pytest.raises(ScaleError):
         Ratings.from_rows(rows("4.0"), NOMINAL, ["3", "4"])
@@ -115,6 +116,15 @@ def test_equal_numbers_are_one_label_where_labels_are_measured() -> None:
         (NOMINAL, ["a"], ["a"], "the scale has 1 label(s)"),
         (NOMINAL, ["a"], [], "the scale has 0 label(s)"),
         (NOMINAL, ["a"], ["a", " "], "the scale has a blank label"),
+        (RATIO, ["0", "low"], None, "row 3: item 'item 1', annotator 'anna': the label 'low' is no number"),
+        (RATIO, ["0", "-1"], None, "row 3: item 'item 1', annotator 'anna': the label '-1' is negative"),
+        (RATIO, ["1"], ["-1", "1"], "the ratio scale has the negative label -1"),
+        (
+            ORDINAL,
+            ["1", "2.33"],
+            ["1", "2", "3"],
+            "row 3: item 'item 1', annotator 'anna': the label '2.33' lies between the labels of the scale, 1, 2, 3",
+        ),
     ],
 )
 def test_refused_scales(level: Level, labels: list[str], scale: list[str] | None, says: str) -> None:
@@ -163,3 +173,47 @@ def test_select_and_drop() -> None:
     for refused in (ratings.select, ratings.drop):
         with pytest.raises(InputError, match="unknown annotator 'd': known are 'a', 'b', 'c'"):
             refused(["a", "d"])
+    with pytest.raises(InputError, match=r"the annotator 'a' is named twice\. Name each once"):
+        ratings.select(["a", "b", "a"])
+
+
+def crowd() -> Ratings:
+    """Two rate all of three items, and each of 1,000 others one."""
+    gold = [Rating(item, who, label) for who, label in (("x", "0"), ("y", "1")) for item in "abc"]
+    others = [Rating("abc"[i % 3], f"worker {i}", str(i % 2) if i else "") for i in range(1000)]
+    return Ratings.from_rows([*gold, *others], NOMINAL, ["0", "1"])
+
+
+def test_a_crowd_has_no_column_each() -> None:
+    ratings = crowd()
+    assert ratings.raters is not None
+    assert ratings.raters.shape == ratings.codes.shape == (3, 2 + 333)
+    assert (ratings.raters >= 0).tolist() == (ratings.codes >= 0).tolist()
+    assert (ratings.codes >= 0).sum(axis=1).tolist() == [335, 335, 335], "worker 0 left the answer out"
+    assert {ratings.annotators[j] for j in ratings.raters[1][ratings.codes[1] == 0]} == {
+        "x",
+        *(f"worker {i}" for i in range(1, 1000, 3) if i % 2 == 0),
+    }
+
+
+def test_those_chosen_of_a_crowd_have_columns_again() -> None:
+    pair = crowd().select(["y", "worker 4"])
+    assert (pair.raters, pair.annotators, pair.codes.tolist()) == (None, ("y", "worker 4"), [[1, -1], [1, 0], [1, -1]])
+    rest = crowd().drop(["x", "y", "worker 0"])
+    assert (rest.raters, rest.codes.shape, int((rest.codes >= 0).sum())) == (None, (3, 999), 999)
+    still_many = crowd().drop(["x"])
+    assert still_many.raters is not None
+    assert (len(still_many.annotators), int((still_many.codes >= 0).sum())) == (1001, 1002)
+    with pytest.raises(InputError, match=r"^unknown annotator 'z'$"):
+        crowd().select(["z"])
+
+
+def test_many_items_leave_room_for_fewer_columns() -> None:
+    assert [most_annotators(n) for n in (1, 100_000, 1_000_000, 10**9)] == [1000, 1000, 100, 20]
+
+
+def test_more_than_can_be_held_is_said() -> None:
+    all_by_one = [Rating(f"item {i}", "x", "1") for i in range(30_000)]
+    one_by_all = [Rating("item 0", f"worker {i}", "1") for i in range(20_000)]
+    with pytest.raises(TableError, match="one item has 20001 ratings and there are 30000 items, more than can be held"):
+        Ratings.from_rows(all_by_one + one_by_all, NOMINAL)
