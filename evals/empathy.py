@@ -6,11 +6,13 @@ https://arxiv.org/abs/2506.10150
 Data: https://github.com/aakriti1kumar/replication-data-and-code-when-LLMs-reliable-empathic-communication
 
     python -m evals.empathy recompute                # the 126 published kappas and p-values, from the raw annotations
+    python -m evals.empathy audit                    # the same, the kappas on the declared scale, and 21 verdicts
     python -m evals.empathy label --backend local    # a model's labels of the 150 public conversations, beside them
 """
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from evals import empathy_data as data
+from evals import empathy_verdicts
 from evals.empathy_label import label, rated
 from llmclf.agreement import Estimate, Rating, Ratings
-from llmclf.agreement.cohen_kappa import weighted_kappa_quadratic
+from llmclf.agreement.cohen_kappa import Distance, weighted_kappa_quadratic
 from llmclf.agreement.intervals import wald_p
 from llmclf.codebook import number_text
 from llmclf.errors import LlmclfError
@@ -66,10 +69,11 @@ class Comparison(NamedTuple):
         return self.kappa_matches and self.z_matches and self.p_matches
 
 
-def compare() -> list[Comparison]:
-    """Recompute every published kappa as the paper did.
+def compare(distance: Distance = "observed-index") -> list[Comparison]:
+    """Recompute every published kappa: as the paper did, or with distances of the ratings themselves.
 
-    Quadratic weights on the positions of the values that the pair uses, z = kappa / its large-sample standard error.
+    The paper weights by the squared distance of positions among the values that the pair uses, and takes
+    z = kappa / its large-sample standard error.
     """
     tables = {
         (name, dimension): _as_published(rows, dimension)
@@ -77,20 +81,13 @@ def compare() -> list[Comparison]:
         for rows in [data.ratings(name)]
         for dimension in framework.dimensions
     }
-    return [_compare(row, tables[row.framework, row.dimension]) for row in data.published()]
+    return [_compare(row, tables[row.framework, row.dimension], distance) for row in data.published()]
 
 
 def recompute() -> int:
     """Print the recomputed kappas beside the published ones; the exit code is 1 if one differs."""
     comparisons = compare()
-    found = {(c.published.framework, c.published.dimension, c.published.pair): c for c in comparisons}
-    table = Table("dimension", *("\n".join(pair) for pair in PAIRS), title="Quadratic kappa (p)")
-    for name, framework in data.FRAMEWORKS.items():
-        table.add_section()
-        table.add_row(f"[bold]{framework.title}[/bold]")
-        for dimension in framework.dimensions:
-            table.add_row(dimension, *(_cell(found[name, dimension, pair]) for pair in PAIRS))
-    Console(width=125).print(table)
+    _print(comparisons, "Quadratic kappa (p)")
     for c in comparisons:
         if not c.matches:
             ours = f"kappa {c.kappa:.2f}, z {c.z:.3f}, p {c.p:.3f}"
@@ -103,12 +100,27 @@ def recompute() -> int:
     return 0 if all(c.matches for c in comparisons) else 1
 
 
+def audit() -> int:
+    """Print the published kappas, those of the declared scale, and what they say of Gemini; exits as `recompute`."""
+    exit_code = recompute()
+    on_scale = compare("declared")
+    _print(on_scale, "The same on the declared scale; ! differs from the published")
+    differing = [c for c in on_scale if not c.kappa_matches]
+    pairs = Counter(" and ".join(c.published.pair) for c in differing)
+    where = ", ".join(f"{count} of {pair}" for pair, count in pairs.most_common())
+    print(f"{len(differing)} of {len(on_scale)} kappas differ on the declared scale: {where}")
+    empathy_verdicts.show()
+    return exit_code
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code."""
     parser = argparse.ArgumentParser(prog="python -m evals.empathy", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("recompute", help="the 126 published kappas and p-values, from the raw annotations")
     command.set_defaults(run=lambda _: recompute())
+    command = commands.add_parser("audit", help="the same, the kappas on the declared scale, and 21 verdicts on Gemini")
+    command.set_defaults(run=lambda _: audit())
     command = commands.add_parser("label", help="label the public conversations, and compare with experts and others")
     command.add_argument("--backend", required=True, metavar="URI", help="as llmclf takes it: local, openai:MODEL, ...")
     command.add_argument("--out", type=Path, metavar="FILE", help="the table of annotations to write")
@@ -136,16 +148,27 @@ def _as_published(rows: list[data.Row], dimension: str) -> Ratings:
     return Ratings.from_rows(hundredths, Level.ORDINAL)
 
 
-def _compare(published: data.Published, table: Ratings) -> Comparison:
-    kappa = weighted_kappa_quadratic(table.select(published.pair), distance="observed-index", interval="closed-form")
+def _compare(published: data.Published, table: Ratings, distance: Distance) -> Comparison:
+    kappa = weighted_kappa_quadratic(table.select(published.pair), distance, interval="closed-form")
     if not isinstance(kappa, Estimate) or kappa.se is None or (p := wald_p(kappa)) is None:
         return Comparison(published, float("nan"), float("nan"), float("nan"))
     return Comparison(published, round(kappa.value, 2), round(kappa.value / kappa.se, 3), round(p, 3))
 
 
+def _print(comparisons: Sequence[Comparison], title: str) -> None:
+    found = {(c.published.framework, c.published.dimension, c.published.pair): c for c in comparisons}
+    table = Table("dimension", *("\n".join(pair) for pair in PAIRS), title=title)
+    for name, framework in data.FRAMEWORKS.items():
+        table.add_section()
+        table.add_row(f"[bold]{framework.title}[/bold]")
+        for dimension in framework.dimensions:
+            table.add_row(dimension, *(_cell(found[name, dimension, pair]) for pair in PAIRS))
+    Console(width=135).print(table)
+
+
 def _cell(comparison: Comparison) -> str:
-    text = f"{comparison.kappa:.2f} ({comparison.p:.3f})"
-    return text if comparison.matches else f"[red]{text}[/red]"
+    text = f"{comparison.kappa + 0.0:.2f} ({comparison.p:.3f})"  # + 0 makes -0 plain
+    return text if comparison.matches else f"[red]{text} ![/red]"
 
 
 if __name__ == "__main__":

@@ -1,15 +1,21 @@
-"""Cohen's kappa for two annotators: unweighted, and weighted by squared distance on the scale."""
+"""Cohen's kappa for two annotators: unweighted, and weighted by distance on the scale or by its square."""
 
 import math
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from llmclf.agreement.counts import Floats
+from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.estimate import NO_PAIRS, ONE_LABEL, Coefficient, Undefined
-from llmclf.agreement.intervals import hangs_on_one_item, jackknife, normal, without_interval
-from llmclf.agreement.ratings import Codes, Ratings, pairable
+from llmclf.agreement.intervals import jackknife, normal, without_interval
+from llmclf.agreement.ratings import MISSING, Ratings
+from llmclf.agreement.replicates import Replicates
 from llmclf.levels import Level
+
+Weights = Literal["unweighted", "linear", "quadratic"]
 
 Distance = Literal["declared", "observed-index"]
 """Between two labels: of their values on the declared scale, or, as some published analyses have it,
@@ -23,74 +29,168 @@ CLOSED_FORM = "large-sample standard error of Fleiss, Cohen & Everitt 1969, norm
 
 def cohen_kappa(ratings: Ratings, interval: Interval = "jackknife") -> Coefficient:
     """Compute unweighted kappa (Cohen 1960) from the items that both annotators rated."""
-    both = pairable(ratings.codes)
-    return _refusal(ratings, both) or _kappa(both, _unequal(both), interval)
+    return _estimate(_kappa(ratings, "unweighted", "declared"), interval)
+
+
+def weighted_kappa_linear(
+    ratings: Ratings, distance: Distance = "declared", interval: Interval = "jackknife"
+) -> Coefficient:
+    """Compute kappa weighted by distance (Cohen 1968) from the items that both annotators rated."""
+    return _estimate(_kappa(ratings, "linear", distance), interval)
 
 
 def weighted_kappa_quadratic(
     ratings: Ratings, distance: Distance = "declared", interval: Interval = "jackknife"
 ) -> Coefficient:
     """Compute kappa weighted by squared distance (Cohen 1968) from the items that both annotators rated."""
-    if ratings.level in (Level.NOMINAL, Level.SET):
-        return Undefined(f"labels of level {ratings.level} have no distance")
-    both = pairable(ratings.codes)
-    if refusal := _refusal(ratings, both):
-        return refusal
-    places = ratings.values[both] if distance == "declared" else np.searchsorted(np.unique(both), both)
-    return _kappa(both, _squared_distance(places.astype(np.float64, copy=False)), interval)
+    return _estimate(_kappa(ratings, "quadratic", distance), interval)
 
 
-class _Disagreement(NamedTuple):
-    """The disagreement v_ij of each item's two labels, and what chance makes of them; three arrays of shape (n,)."""
+def kappa_replicates(ratings: Ratings, weights: Weights, distance: Distance = "declared") -> Replicates | Undefined:
+    """Compute kappa of two annotators with its delete-one replicates."""
+    kappa = _kappa(ratings, weights, distance)
+    if isinstance(kappa, Undefined):
+        return kappa
+    table = kappa.table
+    without = np.full(len(table.counted), kappa.value)
+    without[table.counted] = kappa.without[table.cell]
+    return Replicates(kappa.value, without, table.counted)
 
+
+class _Table(NamedTuple):
+    """The joint table of two annotators' labels, as the k cells that occur."""
+
+    first: Ints
+    """The first annotator's code in each cell: shape (k,)."""
+    second: Ints
+    times: Ints
+    """The number of items in each cell: shape (k,)."""
+    cell: Ints
+    """The cell of each item that both rated."""
+    counted: npt.NDArray[np.bool_]
+    """Whether both rated the item: shape (items,)."""
+
+    @classmethod
+    def of(cls, ratings: Ratings) -> Self:
+        counted = np.logical_and(*(ratings.codes != MISSING).T)
+        first, second = ratings.codes[counted].T.astype(np.int64)
+        occurring, cell, times = _distinct(first * len(ratings.scale) + second, len(ratings.scale) ** 2)
+        return cls(*np.divmod(occurring, len(ratings.scale)), times, cell, counted)
+
+    def undefined_without(self) -> npt.NDArray[np.bool_]:
+        """Tell of each cell whether, without one of its items, nothing or only one label would be left."""
+        n = self.times.sum()
+        if len(self.times) == 1:
+            return np.array([n == 1])
+        if len(self.times) == 2:
+            return np.asarray(((self.first == self.second) & (self.times == n - 1))[::-1])
+        return np.zeros(len(self.times), dtype=np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kappa:
+    """What chance makes of the disagreement v_ij in each cell; arrays of shape (k,)."""
+
+    table: _Table
     v: Floats
     row: Floats
-    """The sum of v_ik over all n labels k of the second annotator."""
+    """The sum of v_im over the labels m that the second annotator gave all items."""
     column: Floats
-    """The sum of v_kj over all n labels k of the first annotator."""
+    """The sum of v_mj over the labels m that the first annotator gave all items."""
+
+    @cached_property
+    def n(self) -> int:
+        return int(self.table.times.sum())
+
+    @cached_property
+    def observed(self) -> float:
+        return float(self.table.times @ self.v)
+
+    @cached_property
+    def expected(self) -> float:
+        """The sum of v over all n x n pairs of a label of the one and a label of the other."""
+        return float(self.table.times @ self.row)
+
+    @cached_property
+    def value(self) -> float:
+        return 1 - self.n * self.observed / self.expected
+
+    @cached_property
+    def without(self) -> Floats:
+        """Kappa without one item of each cell, NaN where undefined."""
+        observed = self.observed - self.v
+        expected = self.expected - self.row - self.column + self.v
+        undefined = self.table.undefined_without()
+        return np.where(undefined, np.nan, 1 - (self.n - 1) * observed / np.where(undefined, 1, expected))
+
+    def standard_error(self) -> float:
+        """Average squared influences on kappa: the non-null standard error of Fleiss, Cohen & Everitt 1969."""
+        observed, expected = self.observed / self.n, self.expected / self.n**2
+        influence = self.v / expected - observed * (self.row + self.column) / self.n / expected**2 + observed / expected
+        return math.sqrt(float(self.table.times @ influence**2)) / self.n
 
 
-def _refusal(ratings: Ratings, both: Codes) -> Undefined | None:
+def _kappa(ratings: Ratings, weights: Weights, distance: Distance) -> _Kappa | Undefined:
     count = len(ratings.annotators)
     if count != 2:
         return Undefined(f"{count} annotator{'' if count == 1 else 's'}; Cohen's kappa is for two")
-    if len(both) == 0:
+    if weights != "unweighted" and ratings.level in (Level.NOMINAL, Level.SET):
+        return Undefined(f"labels of level {ratings.level} have no distance")
+    table = _Table.of(ratings)
+    if len(table.times) == 0:
         return Undefined(NO_PAIRS)
-    return Undefined(ONE_LABEL) if both.min() == both.max() else None
+    if len(table.times) == 1 and table.first == table.second:
+        return Undefined(ONE_LABEL)
+    q = len(ratings.scale)
+    of_first, of_second = (
+        np.bincount(codes, table.times, minlength=q).astype(np.float64, copy=False)
+        for codes in (table.first, table.second)
+    )
+    places = ratings.values if distance == "declared" else np.cumsum(of_first + of_second > 0).astype(np.float64)
+    places = places - places.min()  # a far origin would cost digits
+    x, y = places[table.first], places[table.second]
+    match weights:
+        case "unweighted":
+            v = (table.first != table.second).astype(np.float64)
+            by_label = of_second.sum() - of_second, of_first.sum() - of_first
+        case "linear":
+            v = abs(x - y)
+            by_label = _sum_of_distances(places, of_second), _sum_of_distances(places, of_first)
+        case "quadratic":
+            v = (x - y) ** 2
+            by_label = _sum_of_squares(places, of_second), _sum_of_squares(places, of_first)
+    return _Kappa(table, v, by_label[0][table.first], by_label[1][table.second])
 
 
-def _kappa(both: Codes, disagreement: _Disagreement, interval: Interval) -> Coefficient:
-    v, row, column = disagreement
-    n, observed, expected = len(both), v.sum(), row.sum()
-    value = float(1 - n * observed / expected)
-    if n == 1:
-        return without_interval(value, n, "there is one item only")
+def _estimate(kappa: _Kappa | Undefined, interval: Interval) -> Coefficient:
+    if isinstance(kappa, Undefined):
+        return kappa
+    if kappa.n == 1:
+        return without_interval(kappa.value, 1, "there is one item only")
     if interval == "closed-form":
-        return normal(value, _standard_error(disagreement), n, CLOSED_FORM)
-    if hangs_on_one_item(both):
-        return without_interval(value, n, "without one of the items only one label occurs")
-    return jackknife(value, 1 - (n - 1) * (observed - v) / (expected - row - column + v))
+        return normal(kappa.value, kappa.standard_error(), kappa.n, CLOSED_FORM)
+    if np.isnan(kappa.without).any():
+        return without_interval(kappa.value, kappa.n, "without one of the items only one label occurs")
+    return jackknife(kappa.value, kappa.without, kappa.table.times)
 
 
-def _unequal(both: Codes) -> _Disagreement:
-    first, second = both.T
-    n, n_codes = len(both), int(both.max()) + 1
-    row = n - np.bincount(second, minlength=n_codes)[first]
-    column = n - np.bincount(first, minlength=n_codes)[second]
-    return _Disagreement((first != second).astype(np.float64), row.astype(np.float64), column.astype(np.float64))
+def _distinct(cell: Ints, n_cells: int) -> tuple[Ints, Ints, Ints]:
+    """Give the cells that occur, the place of each item's cell among them, and how often each occurs."""
+    if n_cells > len(cell):
+        return np.unique(cell, return_inverse=True, return_counts=True)
+    times = np.bincount(cell, minlength=n_cells)  # counting is quicker than sorting
+    return np.flatnonzero(times), (np.cumsum(times > 0) - 1)[cell], times[times > 0]
 
 
-def _squared_distance(places: Floats) -> _Disagreement:
-    """Sum over all k by moments: sum of (x - y_k)^2 = n x^2 - 2 x sum y_k + sum y_k^2."""
-    x, y = (places - places.min()).T  # a far origin would cost digits
-    n = len(places)
-    return _Disagreement((x - y) ** 2, n * x**2 - 2 * x * y.sum() + y @ y, n * y**2 - 2 * y * x.sum() + x @ x)
+def _sum_of_squares(x: Floats, times: Floats) -> Floats:
+    """Sum (x - x_m)^2 over all m by moments: n x^2 - 2 x sum x_m + sum x_m^2."""
+    return np.asarray(times.sum() * x**2 - 2 * x * (times @ x) + times @ x**2)
 
 
-def _standard_error(disagreement: _Disagreement) -> float:
-    """Average squared influences on kappa: the non-null standard error of Fleiss, Cohen & Everitt 1969."""
-    v, row, column = disagreement
-    n = len(v)
-    observed, expected = v.mean(), row.mean() / n
-    influence = v / expected - observed * (row + column) / n / expected**2 + observed / expected
-    return math.sqrt(float(influence @ influence)) / n
+def _sum_of_distances(x: Floats, times: Floats) -> Floats:
+    """Sum |x - x_m| over all m: each x_m at or below x adds x - x_m, each above it x_m - x."""
+    order = np.argsort(x)
+    n_below, sum_below = np.cumsum(times[order]), np.cumsum((times * x)[order])
+    sums = np.empty_like(x)
+    sums[order] = x[order] * (2 * n_below - n_below[-1]) + sum_below[-1] - 2 * sum_below
+    return sums

@@ -36,13 +36,20 @@ def jackknife(
         return without_interval(value, n, "there is one item only")
     if np.ptp(replicates) < NO_SPREAD:
         return without_interval(value, n, "no single item left out changes the value, so its spread is unknown")
+    mean = times @ replicates / n
+    se = math.sqrt((n - 1) / n * float(times @ (replicates - mean) ** 2))
+    return student(value, se, n, JACKKNIFE, bounds)
+
+
+def student(value: float, se: float, n_items: int, method: str, bounds: tuple[float, float] = (-1.0, 1.0)) -> Estimate:
+    """Give a value its interval by Student's t with n - 1 degrees of freedom, cut at the bounds."""
+    if se < NO_SPREAD:
+        return without_interval(value, n_items, "its standard error is zero, so its spread is unknown")
     # here, because scipy would double the time that `import llmclf` takes
     from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
 
-    mean = times @ replicates / n
-    se = math.sqrt((n - 1) / n * float(times @ (replicates - mean) ** 2))
-    t = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-    return Estimate(value, se, max(value - t * se, bounds[0]), min(value + t * se, bounds[1]), n, JACKKNIFE)
+    t = float(stdtrit(n_items - 1, (1 + CONFIDENCE) / 2))
+    return Estimate(value, se, max(value - t * se, bounds[0]), min(value + t * se, bounds[1]), n_items, method)
 
 
 def normal(value: float, se: float, n_items: int, method: str) -> Estimate:

@@ -83,6 +83,9 @@ def _metric(ratings: Ratings, totals: npt.NDArray[np.float64], c: int, k: int) -
         return float((totals[low : high + 1].sum() - (totals[c] + totals[k]) / 2) ** 2)
     if ratings.level is Level.INTERVAL:
         return float((ratings.values[c] - ratings.values[k]) ** 2)
+    if ratings.level is Level.RATIO:
+        one, other = ratings.values[[c, k]]
+        return float(((one - other) / (one + other)) ** 2) if c != k else 0.0
     return float(c != k)
 
 

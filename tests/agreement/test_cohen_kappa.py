@@ -1,12 +1,23 @@
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.stats import norm  # type: ignore[import-untyped]  # no types
 from sklearn.metrics import cohen_kappa_score
 
-from llmclf.agreement import Ratings, Undefined
-from llmclf.agreement.cohen_kappa import cohen_kappa, weighted_kappa_quadratic
+from llmclf.agreement import Coefficient, Ratings, Undefined
+from llmclf.agreement.cohen_kappa import (
+    Weights,
+    cohen_kappa,
+    kappa_replicates,
+    weighted_kappa_linear,
+    weighted_kappa_quadratic,
+)
 from llmclf.agreement.intervals import wald_p
 from llmclf.levels import Level
 from tests.agreement import tables
@@ -20,8 +31,15 @@ from tests.agreement.tables import (
     table,
 )
 
-# Fleiss, Cohen & Everitt 1969, table 1: 100 patients
-FCE_1969 = [[53, 5, 2], [11, 14, 5], [1, 6, 3]]
+KAPPAS: dict[Weights, Callable[..., Coefficient]] = {
+    "unweighted": cohen_kappa,
+    "linear": weighted_kappa_linear,
+    "quadratic": weighted_kappa_quadratic,
+}
+
+
+def reference(name: str) -> Any:
+    return json.loads((Path(__file__).parents[1] / "reference" / name).read_text())
 
 
 def random_pair(n: int = 80, q: int = 5, seed: int = 5) -> Ratings:
@@ -33,22 +51,28 @@ def random_pair(n: int = 80, q: int = 5, seed: int = 5) -> Ratings:
     return coded(codes, Level.ORDINAL, q)
 
 
-def test_fleiss_cohen_everitt_1969() -> None:
-    unweighted = estimate(cohen_kappa(crossed(FCE_1969), interval="closed-form"))
-    assert unweighted.value == pytest.approx(0.4285714285714286)
-    assert unweighted.se == pytest.approx(0.0759588315346638, abs=1e-12)  # R vcd 1.4.11
-    quadratic = estimate(weighted_kappa_quadratic(crossed(FCE_1969), interval="closed-form"))
-    assert quadratic.value == pytest.approx(0.5666666666666667)
-    assert quadratic.se == pytest.approx(0.0787240932194433, abs=1e-12)  # R vcd 1.4.11
-    assert (quadratic.low, quadratic.high) == pytest.approx((0.412370, 0.720963), abs=1e-6)
-    assert quadratic.method == "large-sample standard error of Fleiss, Cohen & Everitt 1969, normal"
+@pytest.mark.parametrize("weights", KAPPAS)
+def test_fleiss_cohen_everitt_1969(weights: Weights) -> None:
+    published = reference("fleiss_cohen_everitt_1969.json")
+    found = estimate(KAPPAS[weights](crossed(published["counts"]), interval="closed-form"))
+    assert found.value == pytest.approx(published[weights]["kappa"], abs=1e-12)
+    assert found.se == pytest.approx(published[weights]["se"], abs=1e-12)
+    assert found.method == "large-sample standard error of Fleiss, Cohen & Everitt 1969, normal"
+    twice = crossed([[2 * count for count in row] for row in published["counts"]])
+    assert estimate(KAPPAS[weights](twice)).value == pytest.approx(found.value)
+
+
+def test_the_closed_form_interval_is_normal() -> None:
+    published = reference("fleiss_cohen_everitt_1969.json")
+    found = estimate(weighted_kappa_quadratic(crossed(published["counts"]), interval="closed-form"))
+    assert (found.low, found.high) == pytest.approx((0.412370, 0.720963), abs=1e-6)
 
 
 def test_cohen_1968() -> None:
-    # the proportions of Cohen 1968, table 1, x 200
-    assert estimate(cohen_kappa(crossed([[88, 14, 18], [10, 40, 10], [2, 6, 12]]))).value == pytest.approx(
-        0.4915, abs=5e-5
-    )
+    # his weighted kappa is no oracle: its weights were chosen by hand, and are distances on no scale
+    published = reference("cohen_1968.json")
+    counts = [[round(published["n"] * share) for share in row] for row in published["proportions"]]
+    assert estimate(cohen_kappa(crossed(counts))).value == pytest.approx(published["kappa"], abs=5e-5)
 
 
 @pytest.mark.parametrize(
@@ -64,24 +88,20 @@ def test_cohen_1968() -> None:
     ],
 )
 def test_two_by_two(counts: list[list[int]], kappa: float, se: float) -> None:
-    for of in (cohen_kappa, weighted_kappa_quadratic):  # with two labels they are the same
+    for of in KAPPAS.values():  # with two labels they are the same
         found = estimate(of(crossed(counts), interval="closed-form"))
         assert found.value == pytest.approx(kappa, abs=1e-12)
         assert found.se == pytest.approx(se, abs=1e-12)
 
 
-def test_vision() -> None:
-    # R irr 0.84.1: unaided vision of 7,477 women, right and left eye
-    counts = [[1520, 266, 124, 66], [234, 1512, 432, 78], [117, 362, 1772, 205], [36, 82, 179, 492]]
-    assert estimate(cohen_kappa(crossed(counts))).value == pytest.approx(0.595388828089434, abs=1e-12)
-    assert estimate(weighted_kappa_quadratic(crossed(counts))).value == pytest.approx(0.702334252490098, abs=1e-12)
-
-
-def test_anxiety() -> None:
-    # R irr 0.84.1: the first two raters
+@pytest.mark.parametrize("weights", KAPPAS)
+def test_irr(weights: Weights) -> None:
+    # irr's test statistics are no oracle: they are of the null hypothesis
+    published = reference("irr_kappa2.json")
+    vision = estimate(KAPPAS[weights](crossed(published["vision_counts"])))
+    assert vision.value == pytest.approx(published["vision"][weights], abs=1e-12)
     pair = table(tables.ANXIETY, Level.ORDINAL, list("123456")).select(["annotator 0", "annotator 1"])
-    assert estimate(cohen_kappa(pair)).value == pytest.approx(0.119496855345912, abs=1e-12)
-    assert estimate(weighted_kappa_quadratic(pair)).value == pytest.approx(0.29676511954993, abs=1e-12)
+    assert estimate(KAPPAS[weights](pair)).value == pytest.approx(published["anxiety"][weights], abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -92,6 +112,8 @@ def test_scikit_learn(seed: int) -> None:
     assert estimate(cohen_kappa(pair)).value == pytest.approx(cohen_kappa_score(first, second, labels=labels))
     quadratic = cohen_kappa_score(first, second, labels=labels, weights="quadratic")
     assert estimate(weighted_kappa_quadratic(pair)).value == pytest.approx(quadratic)
+    linear = cohen_kappa_score(first, second, labels=labels, weights="linear")
+    assert estimate(weighted_kappa_linear(pair)).value == pytest.approx(linear)
 
 
 def test_distance_is_that_of_the_declared_scale() -> None:
@@ -113,6 +135,7 @@ def test_a_far_origin_costs_no_digits() -> None:
         for origin in (0, 10**9)
     )
     assert weighted_kappa_quadratic(far) == weighted_kappa_quadratic(near)
+    assert weighted_kappa_linear(far) == weighted_kappa_linear(near)
 
 
 def test_observed_index_knows_only_the_labels_of_items_that_both_rated() -> None:
@@ -122,33 +145,73 @@ def test_observed_index_knows_only_the_labels_of_items_that_both_rated() -> None
     assert found.n_items == 8
 
 
-def test_weights_and_standard_errors_equal_the_definition() -> None:
-    for seed in range(5):
-        pair = random_pair(seed=seed)
-        kappa, se = kappa_by_definition(pair, quadratic_weights(pair.values))
-        found = estimate(weighted_kappa_quadratic(pair, interval="closed-form"))
-        assert found.value == pytest.approx(kappa)
-        assert found.se == pytest.approx(se)
-        kappa, se = kappa_by_definition(pair, np.eye(5))
-        found = estimate(cohen_kappa(pair, interval="closed-form"))
-        assert found.value == pytest.approx(kappa)
-        assert found.se == pytest.approx(se)
+def agreement_weights(weights: Weights, pair: Ratings) -> npt.NDArray[np.float64]:
+    distance = abs(pair.values[:, np.newaxis] - pair.values)
+    if weights == "linear":
+        return np.asarray(1 - distance / distance.max())
+    return np.eye(len(pair.scale)) if weights == "unweighted" else quadratic_weights(pair.values)
 
 
-def test_jackknife_equals_a_loop() -> None:
-    pair = random_pair()
-    found = estimate(weighted_kappa_quadratic(pair))
-    of = quadratic_weights(pair.values)
-    assert found.se == pytest.approx(jackknife_by_definition(pair, lambda r: kappa_by_definition(r, of)[0]), rel=1e-9)
-    found = estimate(cohen_kappa(pair))
-    assert found.se == pytest.approx(
-        jackknife_by_definition(pair, lambda r: kappa_by_definition(r, np.eye(5))[0]), rel=1e-9
-    )
+UNEVEN = ("10", "0.5", "-3", "7", "2")  # neither ascending nor whole
+
+
+@pytest.mark.parametrize("weights", KAPPAS)
+@pytest.mark.parametrize("seed", range(5))
+def test_values_and_standard_errors_equal_the_definition(seed: int, weights: Weights) -> None:
+    for pair in (
+        random_pair(seed=seed),
+        random_pair(seed=seed, n=20),  # more cells than items
+        replace(random_pair(seed=seed), level=Level.INTERVAL, scale=UNEVEN),
+    ):
+        of = agreement_weights(weights, pair)
+        kappa, se = kappa_by_definition(pair, of)
+        found = estimate(KAPPAS[weights](pair, interval="closed-form"))
+        assert found.value == pytest.approx(kappa)
+        assert found.se == pytest.approx(se)
+        jackknifed = estimate(KAPPAS[weights](pair))
+        se = jackknife_by_definition(pair, lambda left, of=of: kappa_by_definition(left, of)[0])  # type: ignore[misc]  # bound here
+        assert jackknifed.se == pytest.approx(se, rel=1e-9)
+
+
+@pytest.mark.parametrize("weights", KAPPAS)
+def test_replicates_stand_at_their_items(weights: Weights) -> None:
+    pair = random_pair(n=30)
+    found = kappa_replicates(pair, weights)
+    assert not isinstance(found, Undefined)
+    assert found.estimate().se == pytest.approx(estimate(KAPPAS[weights](pair)).se)
+    of = agreement_weights(weights, pair)
+    for i, rated in enumerate(pair.codes):
+        left = kappa_by_definition(replace(pair, codes=np.delete(pair.codes, i, axis=0)), of)[0]
+        assert found.without[i] == pytest.approx(left, abs=1e-12)
+        assert found.counted[i] == (rated >= 0).all()
+        assert found.counted[i] or found.without[i] == found.value
+
+
+@pytest.mark.parametrize(
+    ("words", "undefined"),
+    [
+        ("11 11 12", [0, 0, 1]),
+        ("11 22", [1, 1]),
+        ("11 12", [0, 1]),
+        ("12", [1]),
+        ("12 12", [0, 0]),
+        ("11 11 22 22", [0] * 4),
+    ],
+)
+def test_a_replicate_is_missing_where_one_label_or_nothing_is_left(words: str, undefined: list[int]) -> None:
+    for weights in KAPPAS:
+        found = kappa_replicates(table(words, Level.INTERVAL), weights)
+        assert not isinstance(found, Undefined)
+        assert np.isnan(found.without).tolist() == [bool(one) for one in undefined]
+
+
+def test_undefined_kappas_have_no_replicates() -> None:
+    assert kappa_replicates(table("11 11", Level.ORDINAL), "linear") == Undefined("only one label occurs")
 
 
 def test_jackknife_and_closed_form_meet_in_large_samples() -> None:
     pair = random_pair(n=5000)
-    for of in (cohen_kappa, weighted_kappa_quadratic):
+    for of in KAPPAS.values():
         assert estimate(of(pair)).se == pytest.approx(estimate(of(pair, interval="closed-form")).se, rel=0.01)
 
 
@@ -162,22 +225,20 @@ def test_wald_p() -> None:
 def test_undefined_unless_there_are_two_annotators(words: str, n: int) -> None:
     undefined = Undefined(f"{n} annotator{'s' * (n > 1)}; Cohen's kappa is for two")
     ratings = table(words, Level.ORDINAL)
-    assert cohen_kappa(ratings) == undefined
-    assert weighted_kappa_quadratic(ratings) == undefined
+    assert {of(ratings) for of in KAPPAS.values()} == {undefined}
 
 
 def test_undefined() -> None:
-    for of in (cohen_kappa, weighted_kappa_quadratic):
+    for of in KAPPAS.values():
         assert of(table("1. .2 2.", Level.ORDINAL)) == Undefined("no item has two ratings")
         assert of(table("11 11 2.", Level.ORDINAL)) == Undefined("only one label occurs")
-    assert weighted_kappa_quadratic(table("11 12", Level.NOMINAL)) == Undefined(
-        "labels of level nominal have no distance"
-    )
-    assert weighted_kappa_quadratic(table("11 12", Level.SET)) == Undefined("labels of level set have no distance")
+    for of in (weighted_kappa_linear, weighted_kappa_quadratic):
+        for level in (Level.NOMINAL, Level.SET):
+            assert of(table("11 12", level)) == Undefined(f"labels of level {level} have no distance")
 
 
 def test_two_constant_annotators_who_never_agree_agree_as_chance_has_it() -> None:
-    for of in (cohen_kappa, weighted_kappa_quadratic):
+    for of in KAPPAS.values():
         found = estimate(of(table("12 12 12", Level.ORDINAL)))
         assert (found.value, found.se) == (0.0, None)
         assert found.method == "no interval: no single item left out changes the value, so its spread is unknown"
@@ -193,7 +254,7 @@ def test_one_item_has_a_value_and_no_interval() -> None:
 
 @pytest.mark.parametrize("words", ["11 11 11 12", "11 11 22", "11 12"])
 def test_no_interval_where_one_item_holds_the_only_other_label(words: str) -> None:
-    for of in (cohen_kappa, weighted_kappa_quadratic):
+    for of in KAPPAS.values():
         found = estimate(of(table(words, Level.ORDINAL)))
         assert found.se is None
         assert found.method == "no interval: without one of the items only one label occurs"

@@ -1,11 +1,13 @@
+import csv
 import os
 from pathlib import Path
 
 import pytest
 
-from evals import empathy, empathy_data
+from evals import empathy, empathy_data, empathy_verdicts
 from evals.datasets import SOURCES, find
 from llmclf.errors import InputError
+from tests.agreement.tables import estimate
 
 DATA = Path(os.environ.get("LLMCLF_DATA", "no such folder")) / "empathy"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the empathy data are not here: set LLMCLF_DATA")
@@ -28,6 +30,56 @@ def test_a_mismatch_is_shown_and_counted(monkeypatch: pytest.MonkeyPatch, capsys
     shown = capsys.readouterr().out
     assert "125 of 126 kappas and 126 of 126 p-values match" in shown
     assert f"{first.dimension}, expert1, expert2: kappa {first.kappa:.2f}" in shown
+
+
+@needs_data
+def test_kappas_on_the_declared_scale() -> None:
+    file = DATA / "empathy_kappa_full_precision.csv"
+    if not file.exists():
+        pytest.skip("an independent computation of them is not here")
+    with file.open(newline="") as opened:
+        independent = {
+            (line["Dataset"], line["Dimension"], line["pair"]): float(line["kappa_value_weights"])
+            for line in csv.DictReader(opened)
+        }
+    ours = {
+        (empathy_data.FRAMEWORKS[c.published.framework].title, c.published.dimension, str(c.published.pair)): c.kappa
+        for c in empathy.compare("declared")
+    }
+    assert ours == {key: round(kappa, 2) for key, kappa in independent.items()}
+    assert len(ours) == 126
+
+
+@needs_data
+def test_verdicts_on_gemini() -> None:
+    found = {one.dimension: one for one in empathy_verdicts.compare()}
+    assert len(found) == 21
+    passed = {
+        margin: [name for name, one in found.items() if one.test(margin).verdict == "non-inferior"]
+        for margin in (0.1, 0.2)
+    }
+    assert (len(passed[0.1]), len(passed[0.2])) == (6, 12)
+    assert set(passed[0.1]) < set(passed[0.2])
+    # the two that are nearest to -0.20, from either side
+    assert found["m_caredfor"].test(0.2).lower == pytest.approx(-0.19937, abs=5e-6)
+    assert found["m_affirmed"].test(0.2).lower == pytest.approx(-0.20298, abs=5e-6)
+    advice = found["advice_giving"].by_margin[0.1]
+    assert advice.verdict == "inconclusive"
+    assert estimate(advice.comparison.agreement).value == pytest.approx(0.59, abs=5e-3)
+    assert estimate(advice.comparison.reference).value == pytest.approx(0.65, abs=5e-3)
+    assert estimate(found["advice_giving"].against_crowd.difference).value == pytest.approx(0.27, abs=5e-3)
+
+
+@needs_data
+def test_the_audit_shows_all_three_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert empathy.main(["audit"]) == 0
+    shown = capsys.readouterr().out
+    assert "126 of 126 kappas and 126 of 126 p-values match" in shown
+    assert "32 of 126 kappas differ on the declared scale: 15 of experts and crowd, 15 of llm and crowd" in shown
+    assert "Gemini is non-inferior in 6 of 21 dimensions at margin 0.10, before the ceiling" in shown
+    assert "Gemini is non-inferior in 12 of 21 dimensions at margin 0.20, before the ceiling" in shown
+    assert "m_caredfor, lower bound -0.19937" in shown
+    assert "-0.00" not in shown
 
 
 @needs_data
