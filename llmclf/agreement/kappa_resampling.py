@@ -8,7 +8,7 @@ import numpy as np
 from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.intervals import NO_SPREAD
 from llmclf.agreement.ratings import MISSING, Codes, Ratings, pairable
-from llmclf.levels import Level
+from llmclf.agreement.scale import MEASURED
 
 Pair = tuple[int, int]
 _CELLS = 1 << 22
@@ -31,9 +31,8 @@ class Patterns:
     def of(cls, ratings: Ratings) -> "Patterns":
         """Find the patterns of the items with two or more ratings."""
         codes, pattern = np.unique(pairable(ratings.codes), axis=0, return_inverse=True)
-        if ratings.level in (Level.NOMINAL, Level.SET):
-            distance = 1 - np.eye(len(ratings.scale))
-        else:
+        distance = 1 - np.eye(len(ratings.scale))
+        if ratings.level in MEASURED:
             distance = (ratings.values[:, np.newaxis] - ratings.values) ** 2
         return cls(codes, pattern.reshape(-1), distance / distance.max())
 

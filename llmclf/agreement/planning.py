@@ -12,6 +12,7 @@ pilot's answer was found.
 
 import math
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any, Final
@@ -20,10 +21,12 @@ import numpy as np
 
 from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.estimate import Estimate, Undefined
-from llmclf.agreement.intervals import CONFIDENCE, JACKKNIFE
-from llmclf.agreement.kappa_resampling import Patterns, Weights, resampled
+from llmclf.agreement.intervals import CONFIDENCE
+from llmclf.agreement.kappa_resampling import Pair, Patterns, Weights, resampled
+from llmclf.agreement.paired_difference import difference_from_experts
 from llmclf.agreement.ratings import Ratings
 from llmclf.errors import InputError
+from llmclf.levels import Level
 
 TABLE: Final = (25, 50, 100, 150, 200, 300, 400, 600, 800, 1200)
 """Numbers of items for which power is given."""
@@ -47,7 +50,10 @@ class Power:
 
 @dataclass(frozen=True)
 class Design:
-    """Studies with this many of the pilot's experts, averaged over the choice of experts."""
+    """Studies with this many of the pilot's experts, averaged over the choice of experts.
+
+    Whichever they are, the true difference is the assumed one: only the standard error moves.
+    """
 
     n_experts: int
     n_choices: int
@@ -85,6 +91,8 @@ class Plan:
 
 def plan(
     ratings: Ratings,
+    model: str,
+    experts: Sequence[str],
     margin: float,
     power: float = 0.8,
     *,
@@ -96,7 +104,9 @@ def plan(
     """Find the items that a study needs, for each number of experts.
 
     Args:
-        ratings: the pilot's; the model is the first annotator, and the others are experts.
+        ratings: the pilot's.
+        model: the annotator in question.
+        experts: two or more.
         margin: by how much less than experts among themselves the model may agree with experts.
         power: the probability with which the study is to show it.
         difference: the true difference to plan for; the pilot's if not given.
@@ -105,28 +115,34 @@ def plan(
         step: called when a number of experts, or the table, is done.
 
     Raises:
-        InputError: the margin or the power makes no sense, or there are fewer than two experts.
+        InputError: the margin or the power makes no sense, or there are fewer than two experts, or labels are sets.
 
     """
-    model, *experts = ratings.annotators
     if not (margin > 0 and 0 < power < 1):
         raise InputError(f"margin {margin:g}, power {power:g}", "The margin is above 0, and the power between 0 and 1")
     if len(experts) < 2:
         raise InputError(
-            f"the pilot has {len(experts)} expert(s)", "Agreement of experts takes two or more; add another's labels"
+            f"the pilot has {len(experts)} expert(s)", "Agreement of experts takes two or more: add another's labels"
         )
-    patterns = Patterns.of(ratings)
-    pilot = difference_of(patterns, len(experts))
+    if ratings.level is Level.SET:
+        raise InputError("the agreement of sets is not simulated", "Plan for one label of the set, as yes or no")
+    comparison = difference_from_experts(ratings, model, experts)
+    pilot = comparison.difference
     if isinstance(pilot, Undefined):
         return pilot
+    if pilot.se is None:
+        return Undefined(f"the pilot's difference has {pilot.method}")
     assumed = pilot.value if difference is None else difference
-    studies = _Studies(patterns, replicates, seed)
+    names = [model, *experts]
+    strangers = {(names.index(one), names.index(other)) for one, other in comparison.strangers}
+    studies = _Studies(Patterns.of(ratings.select(names)), replicates, seed)
     designs = []
     for n_experts in range(2, len(experts) + 1):
-        comparison = _Comparison(studies, _choices(len(experts), n_experts, seed), margin, assumed)
-        designs.append(comparison.design(n_experts, power))
+        if choices := _choices(len(experts), n_experts, strangers, seed):
+            verdicts = _Verdicts(studies, choices, margin, assumed)
+            designs.append(verdicts.design(n_experts, power))
         step()
-    table = tuple(comparison.power(n) for n in TABLE)
+    table = tuple(verdicts.power(n) for n in TABLE)
     step()
     return Plan(
         model=model,
@@ -143,34 +159,24 @@ def plan(
     )
 
 
-def difference_of(patterns: Patterns, n_experts: int) -> Estimate | Undefined:
-    """Compute the statistic of ratings of which the first annotator is the model, and the others are experts."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
-
-    if len(patterns.pattern) < 2:
-        return Undefined("fewer than two items have two ratings")
-    values, errors = resampled(patterns, [_weights(range(1, n_experts + 1))], patterns.times[np.newaxis])
-    value, se, n = float(values[0, 0]), float(errors[0, 0]), len(patterns.pattern)
-    if math.isnan(value):
-        return Undefined("the kappa of a pair is undefined: they have no item in common, or only one label occurs")
-    if math.isnan(se):
-        return Undefined("the jackknife of the pilot is undefined: too few items, or labels that hardly vary")
-    t = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-    return Estimate(value, se, value - t * se, value + t * se, n, JACKKNIFE)
-
-
-def _weights(experts: Sequence[int]) -> Weights:
-    """Weigh the pairs of the mean kappa with the model, annotator 0, minus the mean kappa of the pairs of experts."""
-    pairs = list(combinations(experts, 2))
-    return {(0, expert): 1 / len(experts) for expert in experts} | dict.fromkeys(pairs, -1 / len(pairs))
-
-
-def _choices(n_experts: int, n_chosen: int, seed: int) -> list[Weights]:
+def _choices(n_experts: int, n_chosen: int, strangers: AbstractSet[Pair], seed: int) -> list[Weights]:
+    """Weigh pairs for each choice of experts, or for some where there are many; the model is annotator 0."""
     if math.comb(n_experts, n_chosen) <= _SUBSETS:
-        return [_weights(chosen) for chosen in combinations(range(1, n_experts + 1), n_chosen)]
-    rng = np.random.default_rng(seed)
-    chosen = (np.sort(rng.choice(n_experts, n_chosen, replace=False)) + 1 for _ in range(_SUBSETS))
-    return [_weights([int(expert) for expert in each]) for each in chosen]
+        chosen = [list(each) for each in combinations(range(1, n_experts + 1), n_chosen)]
+    else:
+        rng = np.random.default_rng(seed)
+        drawn = (rng.choice(n_experts, n_chosen, replace=False) for _ in range(_SUBSETS))
+        chosen = [[int(expert) for expert in np.sort(each) + 1] for each in drawn]
+    return [weights for each in chosen if (weights := _weights(each, strangers))]
+
+
+def _weights(experts: Sequence[int], strangers: AbstractSet[Pair]) -> Weights:
+    """Weigh the mean kappa with the model minus the mean kappa of pairs of experts; empty where one has no pair."""
+    ours = [(0, expert) for expert in experts if (0, expert) not in strangers]
+    theirs = [pair for pair in combinations(experts, 2) if pair not in strangers]
+    if not ours or not theirs:
+        return {}
+    return dict.fromkeys(ours, 1 / len(ours)) | dict.fromkeys(theirs, -1 / len(theirs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +193,7 @@ class _Studies:
         return np.random.default_rng(self.seed).multinomial(n_items, share, self.replicates)
 
 
-class _Comparison:
+class _Verdicts:
     """The studies' verdicts with some choices of experts; in each, the true difference is the assumed one."""
 
     def __init__(self, studies: _Studies, choices: Sequence[Weights], margin: float, assumed: float) -> None:
@@ -207,7 +213,7 @@ class _Comparison:
 
     def power(self, n_items: int) -> Power:
         """Simulate studies of one size."""
-        from scipy.special import stdtrit
+        from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
 
         values, se = self._of(n_items)
         bound = values + self._shift - float(stdtrit(n_items - 1, CONFIDENCE)) * se
@@ -242,11 +248,11 @@ def _notes(pilot: Estimate, assumed: float, margin: float, designs: Sequence[Des
     elif designs[-1].needed is None:
         notes.append(f"{MOST:,} items do not reach the power")
     notes.append(
-        f"the pilot's {pilot.n_items} items leave its difference anywhere from {pilot.low:.2f} to {pilot.high:.2f}; "
-        "the items needed move with the difference assumed"
+        f"the pilot's {pilot.n_items} items leave its difference anywhere from {pilot.low:.2f} to {pilot.high:.2f}, "
+        "and the items needed move with the one assumed; items drawn from so few vary a little less than new ones do"
     )
     notes.append(
         f"what more than {n_experts} experts would bring, a pilot with {n_experts} cannot tell"
-        + ("; nor how the standard error moves with their number" if n_experts == 2 else "")
+        + (", nor how the standard error moves with their number" if n_experts == 2 else "")
     )
     return notes
