@@ -14,6 +14,7 @@ from llmclf.agreement.intervals import without_interval
 from llmclf.agreement.prediction_powered import prediction_powered_mean
 from llmclf.agreement.ratings import MISSING, Codes, Ratings
 from llmclf.agreement.rogan_gladen import rogan_gladen_estimated
+from llmclf.agreement.scale import MEASURED
 from llmclf.errors import InputError
 from llmclf.levels import Level
 
@@ -91,7 +92,7 @@ def corrected(ratings: Ratings, sampling_probability: Floats) -> Corrected:
             for code, label in enumerate(ratings.scale)
         },
         mean=None
-        if ratings.level is Level.NOMINAL
+        if ratings.level not in MEASURED
         else both.corrections(ratings.values, (ratings.values.min(), ratings.values.max()), is_binary=False),
     )
 

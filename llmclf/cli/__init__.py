@@ -12,6 +12,7 @@ from llmclf.cli.common import show_log
 from llmclf.cli.estimate import estimate
 from llmclf.cli.job import job
 from llmclf.cli.models import models
+from llmclf.cli.plan import plan
 from llmclf.errors import LlmclfError
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (classify, estimate, annotate, agreement, audit, models):
+for command in (classify, estimate, annotate, agreement, audit, plan, models):
     app.command()(command)
 app.add_typer(job, name="job")
 
