@@ -60,7 +60,7 @@ _COEFFICIENTS: Final = {
     "gwet_ac2_quadratic": _Registered(gwet_ac2_quadratic, MEASURED, exchangeable=True, bounds=(_UNBOUNDED, 1.0)),
     "brennan_prediger": _Registered(brennan_prediger, exchangeable=True, bounds=(_UNBOUNDED, 1.0)),
     "icc_1_1": _Registered(icc_1_1, MEASURED),
-    "icc_2_1": _Registered(icc_2_1, MEASURED),
+    "icc_2_1": _Registered(icc_2_1, MEASURED, bounds=(_UNBOUNDED, 1.0)),
     "icc_3_1": _Registered(icc_3_1, MEASURED),
     "icc_1_k": _Registered(icc_1_k, MEASURED, bounds=(_UNBOUNDED, 1.0)),
     "icc_2_k": _Registered(icc_2_k, MEASURED, bounds=(_UNBOUNDED, 1.0)),

@@ -19,7 +19,7 @@ def krippendorff_alpha(ratings: Ratings, interval: Interval = "jackknife") -> Co
 
     Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability".
     Sets are compared as nominal labels. Only pairable values count: those of items with two or more ratings.
-    Undefined where no item has two ratings, only one label occurs, or a label on a ratio scale is negative.
+    Undefined where no item has two ratings, or only one label occurs.
     """
     return estimate(statistic(ratings), interval)
 
@@ -45,8 +45,6 @@ def statistic(ratings: Ratings) -> Statistic | Undefined:
             return _OrdinalAlpha(counts)
         case Level.INTERVAL:
             return _Alpha(counts, metrics.Interval(values))
-        case Level.RATIO if values.min() < 0:
-            return Undefined("a label is negative, which a ratio scale does not have")
         case Level.RATIO:
             return _Alpha(counts, metrics.Ratio(values))
         case _:

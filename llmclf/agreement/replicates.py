@@ -29,14 +29,8 @@ class Replicates:
 
     @classmethod
     def of(cls, statistic: Statistic, ratings: Ratings) -> Self:
-        """Spread the replicates of a statistic of these ratings, one for all items rated alike, over the items."""
-        counts = statistic.counts
-        per_pattern = statistic.without_one
-        if counts.hangs_on_one_item:  # nearly all items are rated alike, so that the table is small
-            per_pattern = statistic.of(counts.times - np.eye(len(counts.times)))
-        pattern = counts.pattern_of(ratings.codes)
-        without = np.where(pattern >= 0, per_pattern[pattern], statistic.value)
-        return cls(statistic.value, without, pattern >= 0)
+        """Take a statistic of these ratings with its replicates."""
+        return cls(statistic.value, *statistic.without_each(ratings.codes))
 
     @property
     def n_items(self) -> int:

@@ -6,7 +6,6 @@ from itertools import combinations
 
 import numpy as np
 
-import llmclf
 from llmclf.agreement import coefficients
 from llmclf.agreement.non_inferiority import NonInferiority as Tested
 from llmclf.agreement.non_inferiority import holm_adjusted
@@ -43,6 +42,7 @@ from llmclf.audit.worst_items import Lookup, worst_items
 from llmclf.codebook import Codebook, Question
 from llmclf.errors import InputError
 from llmclf.levels import Level
+from llmclf.plan import versions
 
 _OVER_RATERS = ("percent_agreement", "krippendorff_alpha", "gwet_ac1")
 """What is also given for annotators like these."""
@@ -84,7 +84,7 @@ def audit(
     }
     verdicts = {(name, model): verdict(one, model, settings) for name, one in labels.items() for model in one.models}
     return Audit(
-        llmclf=llmclf.__version__,
+        llmclf=versions().get("llmclf", ""),
         codebook=codebook.name,
         codebook_hash=codebook.hash,
         settings=settings,

@@ -2,30 +2,20 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from llmclf.agreement.ratings import MISSING
+from llmclf.agreement.interval_warning import commonest_share, interval_warning
+from llmclf.agreement.ratings import pairable
 from llmclf.annotations import Kind
 from llmclf.audit.labels import Labels
 from llmclf.audit.report import Plan
 from llmclf.served import change
 
-_FEW_ITEMS = 100
-_MANY_ALIKE = 0.85
-
 
 def question_warnings(labels: Labels) -> list[str]:
     """Give what is to be known of the labels of one question."""
-    people = labels.ratings.select([*labels.experts, *labels.names[Kind.CROWD]]).codes
-    given = people[people != MISSING]
-    n_items = int(np.count_nonzero((people != MISSING).any(axis=1)))
-    most = float(np.bincount(given).max() / len(given)) if len(given) else 0.0
-    if n_items <= _FEW_ITEMS and most >= _MANY_ALIKE:
-        return [
-            f"{labels.question.name}: {n_items} items, and {most:.0%} of people's labels are the same: "
-            "intervals at 95 % may cover less"
-        ]
-    return []
+    people = labels.ratings.select([*labels.experts, *labels.names[Kind.CROWD]])
+    share = commonest_share(people)
+    warning = share and interval_warning(len(pairable(people.codes)), share)
+    return [f"{labels.question.name}: {warning}"] if warning else []
 
 
 def plan_warnings(plans: Sequence[Plan]) -> list[str]:

@@ -63,14 +63,6 @@ def test_a_far_origin_costs_no_digits() -> None:
     assert estimate(krippendorff_alpha(far)).se == pytest.approx(near.se, abs=1e-9)
 
 
-def test_a_ratio_scale_has_no_negative_labels() -> None:
-    negative = Undefined("a label is negative, which a ratio scale does not have")
-    rows = [Rating("x", "anna", "-1"), Rating("x", "ben", "2")]
-    assert krippendorff_alpha(Ratings.from_rows(rows, Level.RATIO)) == negative
-    unused = Ratings.from_rows([Rating("x", "anna", "1"), Rating("x", "ben", "2")], Level.RATIO, ["-1", "0", "1", "2"])
-    assert estimate(krippendorff_alpha(unused)).value == 0.0
-
-
 def test_closed_form_and_jackknife_meet_in_large_samples() -> None:
     rng = np.random.default_rng(8)
     codes = np.where(rng.random((4000, 4)) < 0.5, rng.integers(0, 5, (4000, 1)), rng.integers(0, 5, (4000, 4)))
