@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
@@ -73,8 +74,13 @@ def audit(
     """
     settings = settings or Settings()
     by_question: dict[str, list[Sourced]] = defaultdict(list)
+    known = {question.name for question in codebook.questions}
+    elsewhere: dict[str, None] = {}  # in order
     for row in annotations:
-        by_question[_question(row, codebook).name].append(row)
+        if row.job and row.annotation.question not in known:  # a job may hold several codebooks
+            elsewhere[f"{Path(row.job).name}, {row.prompt}: {row.annotation.question!r} is not in this codebook"] = None
+        else:
+            by_question[_question(row, codebook).name].append(row)
     if not by_question:
         raise InputError("there are no annotations to audit")
     labels = {
@@ -88,6 +94,7 @@ def audit(
         codebook=codebook.name,
         codebook_hash=codebook.hash,
         settings=settings,
+        warnings=[f"{what}, and is left out" for what in elsewhere],
         questions=[_of_question(one, verdicts, settings, texts or {}, record) for one in labels.values()],
     )
 

@@ -11,6 +11,9 @@ from llmclf.audit.report import Audit, NoValue, Plan
 from llmclf.audit.views import columns, number_cells, one_line
 from llmclf.audit.wording import answers_of, conclusion, models_of, name_of, sentence
 
+_HASH = 16
+"""Characters of a hash that are shown; the document has them all."""
+
 
 def report_page(audit: Audit) -> Page:
     """Lay out a whole report."""
@@ -136,7 +139,7 @@ def _design(audit: Audit) -> Section:
         Table(
             "Files",
             columns("File", "SHA-256", "Annotations:0"),
-            tuple((source.name, source.sha256, source.n_annotations) for source in audit.sources),
+            tuple((source.name, source.sha256[:_HASH], source.n_annotations) for source in audit.sources),
         ),
         *_asked(audit.plans),
     )
@@ -156,9 +159,9 @@ def _asked(plans: Sequence[Plan]) -> Iterator[Block]:
 
 def _parts(plan: Plan) -> Iterator[tuple[str, str]]:
     for name, value in {**plan.model, **plan.settings}.items():
-        yield name, one_line(str(value))
+        yield name, str(value)[:_HASH] if name == "sha256" else one_line(str(value))
     for name, digest in plan.prompts.items():
-        yield f"prompt {name}", digest
+        yield f"prompt {name}", digest[:_HASH]
     yield "order of the prompt", plan.order
     yield "samples", str(plan.samples)
     for name, version in plan.versions.items():

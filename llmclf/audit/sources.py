@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Self
 from zipfile import is_zipfile
@@ -80,6 +81,12 @@ class Sources(AbstractContextManager["Sources"]):
         said = [(message.role, message.content) for message in record.request.messages]
         reply = _words(record.reply) or compact_json(reply_json(record.request, record.reply))
         return RecordOfAnswer(job=Path(job).name, number=number, prompt=said, reply=reply)
+
+    def asked_texts(self, most: int = 5_000) -> Iterator[str]:
+        """Give what the requests of the jobs were made of."""
+        for records in self._jobs.values():
+            for _, record in islice(records.numbered(), most):
+                yield from (part for message in record.request.messages for part in message.parts)
 
     def _of_table(self, path: Path) -> Iterator[Sourced]:
         first = next(read_rows(path))

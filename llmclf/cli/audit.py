@@ -1,5 +1,6 @@
 """`llmclf audit`: models beside people, question by question."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +65,7 @@ def audit(
     """
     from llmclf.audit.compare import audit as compare
     from llmclf.audit.gate import Gate
+    from llmclf.audit.public_data import public_data_warning
     from llmclf.audit.report import Settings
     from llmclf.audit.sources import Sources
     from llmclf.audit.warnings import plan_warnings
@@ -82,15 +84,11 @@ def audit(
     gates = [Gate.parse(text, book) for text in gate or ()]
     settings = Settings(margin=margin, ceiling=ceiling, epsilons=_numbers(epsilon))
     with Sources(columns) as sources:
-        texts = _texts(items, id_column, text_column) if items else None
+        texts = _texts(items, id_column, text_column) if items else {}
         found = compare(sources.annotations(files), book, settings, texts, sources.record)
-        found = found.model_copy(
-            update={
-                "sources": sources.read,
-                "plans": sources.plans,
-                "warnings": [*plan_warnings(sources.plans), *found.warnings],
-            }
-        )
+        public = public_data_warning(chain(texts.values(), sources.asked_texts()))
+        warnings = [*plan_warnings(sources.plans), *found.warnings, *([public] if public else [])]
+        found = found.model_copy(update={"sources": sources.read, "plans": sources.plans, "warnings": warnings})
     if out:
         from llmclf.audit.writing import write_report
 
