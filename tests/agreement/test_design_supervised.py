@@ -104,6 +104,13 @@ def test_a_label_without_experts_is_predicted_by_the_mean_of_all() -> None:
     assert 0 < predicted[2] < predicted[6] < predicted[5] < 1
 
 
+def test_rare_picks_weigh_as_many_as_they_stand_for() -> None:
+    # a no picked at .5 stands for two items, a yes picked at .1 for ten
+    outcome = np.array([0, 1, np.nan])
+    predicted = cross_fitted(np.zeros(3, dtype=int), outcome, np.array([0.5, 0.1, 0.5]))
+    assert predicted[2] == pytest.approx(10 / 12, abs=1e-5)
+
+
 def test_a_model_that_errs_costs_width_and_not_truth() -> None:
     drawn = Simulated.draw(6)
     wrong = ExpertSample(drawn.outcome, 1 - drawn.truth, drawn.probability)

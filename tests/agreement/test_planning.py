@@ -6,6 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from llmclf.agreement import Ratings, Undefined
+from llmclf.agreement.cohen_kappa import cohen_kappa
 from llmclf.agreement.kappa_resampling import Patterns, resampled
 from llmclf.agreement.paired_difference import difference_from_experts
 from llmclf.agreement.planning import FEWEST, Plan, plan
@@ -60,6 +61,15 @@ def test_a_pair_that_is_undefined_does_not_spoil_the_sums_without_it() -> None:
     values, _ = resampled(patterns, [DIFFERENCE, {(0, 1): 1.0}], patterns.times[np.newaxis])
     assert np.isnan(values[0, 0])
     assert np.isfinite(values[0, 1])
+
+
+def test_ways_of_rating_that_a_resample_lacks_cannot_be_left_out_of_it() -> None:
+    # both say 0; 0 and 1; 1 and 0; both say 1: without the first, which this resample lacks, kappa would be undefined
+    ratings = coded(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), Level.NOMINAL, 2)
+    patterns, items = Patterns.of(ratings), np.array([1, 2, 3, 3])
+    values, errors = resampled(patterns, [{(0, 1): 1.0}], np.array([[0, 1, 1, 2]]))
+    alone = estimate(cohen_kappa(drawn(ratings, items)))
+    assert (values[0, 0], errors[0, 0]) == pytest.approx((alone.value, alone.se))
 
 
 def test_more_resamples_than_fit_at_once_are_each_what_they_are_alone() -> None:
@@ -150,14 +160,15 @@ def test_what_the_pilot_cannot_tell_is_said() -> None:
     assert "nor how the standard error moves" in two.notes[-1]
 
 
-def test_experts_who_share_no_item_are_no_pair() -> None:
+@pytest.mark.parametrize(("one", "other", "choices"), [(2, 3, [2, 1]), (0, 3, [3, 1])])
+def test_annotators_who_share_no_item_are_no_pair(one: int, other: int, choices: list[int]) -> None:
     codes = pilot(120).codes.copy()
-    codes[:60, 2] = -1
-    codes[60:, 3] = -1
+    codes[:60, one] = -1
+    codes[60:, other] = -1
     ratings = coded(codes, Level.ORDINAL, 4)
     found = planned(ratings, difference=0.0)
     assert found.pilot.value == estimate(difference_from_experts(ratings, MODEL, EXPERTS).difference).value
-    assert [design.n_choices for design in found.designs] == [2, 1]
+    assert [design.n_choices for design in found.designs] == choices
     assert found.designs[-1].needed is not None
 
 

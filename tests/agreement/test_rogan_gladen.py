@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import beta  # type: ignore[import-untyped]  # scipy has no types
+from scipy.stats import beta, binom  # type: ignore[import-untyped]  # scipy has no types
 
 from llmclf.agreement import Undefined
 from llmclf.agreement.expert_sample import ExpertSample
@@ -46,6 +46,20 @@ def test_blaker_stands_within_clopper_and_pearson_and_mirrors(n: int) -> None:
         assert (1 - high, 1 - low) == pytest.approx(blaker(n - positive, n))
         assert low >= (beta.ppf(0.025, positive, n - positive + 1) if positive else 0) - 1e-12
         assert low <= positive / n <= high
+
+
+def acceptability(p: float, positive: int, n: int) -> float:
+    """Blaker 2000: the chance of counts whose tail is no more likely than that of the count observed."""
+    pmf = binom.pmf(np.arange(n + 1), n, p)
+    tails = np.minimum(pmf.cumsum(), pmf[::-1].cumsum()[::-1])
+    return float(pmf[tails <= tails[positive] * (1 + 1e-12)].sum())
+
+
+@pytest.mark.parametrize(("positive", "n"), [(1, 7), (4, 80), (15, 30), (29, 30)])
+def test_blaker_limits_stand_where_acceptability_crosses_a_twentieth(positive: int, n: int) -> None:
+    low, high = blaker(positive, n)
+    assert acceptability(low - 1e-9, positive, n) < 0.05 <= acceptability(low + 1e-9, positive, n)
+    assert acceptability(high + 1e-9, positive, n) < 0.05 <= acceptability(high - 1e-9, positive, n)
 
 
 def test_a_share_below_what_false_positives_make_is_none() -> None:

@@ -16,11 +16,12 @@ def pilot(folder: Path) -> Path:
     truth = rng.integers(0, 2, 40)
     rows = [
         (f"i{item}", who, kind, int(truth[item]) if rng.random() < 0.85 else 1 - int(truth[item]))
-        for who, kind in (("m", "model"), ("a", "expert"), ("b", "expert"), ("c", "expert"), ("crowd", "crowd"))
+        for who, kind in (("m", "model"), ("a", "expert"), ("b", "expert"), ("c", "expert"))
         for item in range(40)
     ]
     table = "".join(f"{item},{who},{kind},{label}\n" for item, who, kind, label in rows)
-    (folder / "pilot.csv").write_text(f"item,annotator,kind,label\n{table}")
+    mean_of_crowd = "i1,crowd,crowd,0.5\n"
+    (folder / "pilot.csv").write_text(f"item,annotator,kind,label\n{table}{mean_of_crowd}")
     named = "".join(f"{item},{who},{kind},warmth,{['cold', '1.0'][label]}\n" for item, who, kind, label in rows)
     (folder / "named.csv").write_text(f"conv,rater,kind,question,said\n{named}")
     return folder
