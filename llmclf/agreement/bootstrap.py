@@ -16,6 +16,8 @@ from llmclf.agreement.intervals import CONFIDENCE, NO_SPREAD, without_interval
 CROWDED = 0.1
 """Patterns an item, above which drawing items is quicker than drawing how often each pattern comes."""
 
+THREADS = 2
+
 
 @dataclass(frozen=True)
 class Bootstrap:
@@ -54,8 +56,11 @@ _drawn: WeakKeyDictionary[Counts, tuple[Bootstrap, list[Floats]]] = WeakKeyDicti
 def _chunks(times: Ints, seed: int, sizes: list[int]) -> Iterator[Floats]:
     streams = np.random.SeedSequence(seed).spawn(len(sizes))  # one a chunk: the same on any number of threads
     draw = _items if len(times) > CROWDED * times.sum() else _multinomial
-    with ThreadPoolExecutor(2) as pool:
-        yield from pool.map(lambda stream, size: draw(np.random.default_rng(stream), times, size), streams, sizes)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for begin in range(0, len(sizes), THREADS):  # no more at once, for all of them can be too much to hold
+            batch = slice(begin, begin + THREADS)
+            generators = map(np.random.default_rng, streams[batch])
+            yield from pool.map(lambda rng, size: draw(rng, times, size), generators, sizes[batch])
 
 
 def _multinomial(rng: np.random.Generator, times: Ints, size: int) -> Floats:

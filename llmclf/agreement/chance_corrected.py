@@ -1,7 +1,7 @@
 """Agreement beyond chance, (pa - pe) / (1 - pe): one form for coefficients that differ in pa's weights and in pe."""
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,18 +41,19 @@ class ChanceCorrected(Statistic):
     @cached_property
     def _totals(self) -> Floats:
         """The sums over items of the shares of ratings: shape (q,)."""
-        return np.asarray(self.counts.per_label(self.counts.times[np.newaxis], self._shares)[0])
+        return np.asarray(self.counts.times @ self._shares)
 
-    @property
-    def _shares(self) -> Floats:
-        return np.asarray(self.counts.count / self.counts.raters[self.counts.pattern])
+    @cached_property
+    def _shares(self) -> Any:  # noqa: ANN401  # scipy has no types
+        """The shares of an item's ratings, of patterns x labels."""
+        return self.counts.table(self.counts.count / self.counts.raters[self.counts.pattern])
 
     def of(self, times: Floats) -> Floats:
         """Compute the coefficient of b tables, for `times` of shape (b, P): shape (b,), NaN where undefined."""
         paired, agreement = (times @ column for column in self._sums)
         squares = np.zeros(len(times))
         if self._chance.b:
-            squares = (self.counts.per_label(times, self._shares) ** 2).sum(axis=1)
+            squares = ((times @ self._shares) ** 2).sum(axis=1)
         return self._kappa(agreement, paired, squares, times.sum(axis=1))
 
     @cached_property

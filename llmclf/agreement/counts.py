@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -115,12 +115,14 @@ class Counts:
             sums += np.bincount(pattern, n_pairs * between(c, k), minlength=len(self.times))
         return sums
 
-    def per_label(self, times: Floats | Ints, x: Floats | Ints) -> Floats:
-        """Sum x over items for each label, x of shape (k,), for several `times` of patterns, b x P: shape (b, q)."""
+    def table(self, x: Floats | Ints) -> Any:  # noqa: ANN401  # scipy has no types
+        """Give x of shape (k,) as a sparse table of patterns x labels."""
         from scipy.sparse import csr_array  # type: ignore[import-untyped]  # scipy has no types
 
-        shape = len(self.codes), len(self.times)
-        return np.asarray((csr_array((x, (self.label, self.pattern)), shape=shape) @ times.T).T)
+        begins = np.searchsorted(self.pattern, np.arange(len(self.times) + 1))
+        return csr_array(
+            (np.asarray(x, dtype=np.float64), self.label, begins), shape=(len(self.times), len(self.codes))
+        )
 
     def pattern_of(self, codes: Codes) -> Ints:
         """Give the pattern of each item of the codes that were counted, -1 where an item is left out."""

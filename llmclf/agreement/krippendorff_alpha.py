@@ -66,7 +66,7 @@ class _Alpha(Statistic):
     """Alpha with a metric that does not depend on the marginals."""
 
     def __init__(self, counts: Counts, metric: metrics.Metric) -> None:
-        self.counts, self._metric = counts, metric
+        self.counts, self._metric, self._ratings = counts, metric, counts.table(counts.count)
         self._within = counts.distances(metric.between) / (counts.raters - 1)
         """Shape (P,): 1 / (m_u - 1) x the sum over c, k of n_uc n_uk delta_ck."""
 
@@ -77,7 +77,7 @@ class _Alpha(Statistic):
 
     def of(self, times: Floats) -> Floats:
         """Compute the coefficient of b tables, for `times` of shape (b, P): shape (b,), NaN where undefined."""
-        totals = self.counts.per_label(times, self.counts.count)
+        totals = times @ self._ratings
         expected = (totals * self._metric.sums(totals)).sum(axis=1)
         two_labels = np.count_nonzero(totals, axis=1) >= 2
         return _alpha(totals.sum(axis=1), times @ self._within, np.where(two_labels, expected, np.nan))
@@ -120,9 +120,7 @@ class _OrdinalAlpha(Statistic):
         self._c, self._k = np.divmod(occurring, q)
         shape = len(counts.times), len(occurring)
         self._coincidences = csr_array((n_pairs / (counts.raters[pattern] - 1), (pattern, pair)), shape=shape)
-        self._ratings = csr_array(
-            (counts.count.astype(np.float64), (counts.pattern, counts.label)), shape=(shape[0], q)
-        )
+        self._ratings = counts.table(counts.count)
 
     def of(self, times: Floats) -> Floats:
         """Compute the coefficient of b tables, for `times` of shape (b, P): shape (b,), NaN where undefined."""
