@@ -23,6 +23,7 @@ from rich.table import Table
 from evals import empathy_data as data
 from evals import empathy_verdicts
 from evals.empathy_label import label, rated
+from evals.empathy_report import report
 from llmclf.agreement import Estimate, Rating, Ratings
 from llmclf.agreement.cohen_kappa import Distance, weighted_kappa_quadratic
 from llmclf.agreement.intervals import wald_p
@@ -100,7 +101,7 @@ def recompute() -> int:
     return 0 if all(c.matches for c in comparisons) else 1
 
 
-def audit() -> int:
+def audit(out: Path) -> int:
     """Print the published kappas, those of the declared scale, and what they say of Gemini; exits as `recompute`."""
     exit_code = recompute()
     on_scale = compare("declared")
@@ -110,6 +111,7 @@ def audit() -> int:
     where = ", ".join(f"{count} of {pair}" for pair, count in pairs.most_common())
     print(f"{len(differing)} of {len(on_scale)} kappas differ on the declared scale: {where}")
     empathy_verdicts.show()
+    report(out)
     return exit_code
 
 
@@ -120,7 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("recompute", help="the 126 published kappas and p-values, from the raw annotations")
     command.set_defaults(run=lambda _: recompute())
     command = commands.add_parser("audit", help="the same, the kappas on the declared scale, and 21 verdicts on Gemini")
-    command.set_defaults(run=lambda _: audit())
+    folder = Path("out/empathy")
+    command.add_argument("--out", type=Path, default=folder, help=f"the folder of the report; default: {folder}")
+    command.set_defaults(run=lambda chosen: audit(chosen.out))
     command = commands.add_parser("label", help="label the public conversations, and compare with experts and others")
     command.add_argument("--backend", required=True, metavar="URI", help="as llmclf takes it: local, openai:MODEL, ...")
     command.add_argument("--out", type=Path, metavar="FILE", help="the table of annotations to write")

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         write_inputs(options.sdist, reviews, crowd)
         run_annotation(reviews, CODEBOOK, labels, backend=options.backend)
-        audit([labels, crowd], CODEBOOK, items=reviews)
+        audit(CODEBOOK, [labels, crowd], items=reviews)
     except LlmclfError as error:
         print(error, file=sys.stderr)
         return error.exit_code

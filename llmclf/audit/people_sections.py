@@ -248,14 +248,13 @@ def classes(audit: Audit) -> Section:
     rows: list[tuple[Cell, ...]] = []
     for answer in answers(audit):
         question, model = answer
-        kind = "expert" if any(one.kind == "expert" for one in model.against) else "crowd"
-        people = [one for one in model.against if one.kind == kind]
+        people = _who_counts(model)
         confusions = [np.array(one.confusion) for one in people if one.confusion]
         if confusions:
             counts = sum(confusions[1:], confusions[0]).tolist()
             heads = (Column("Theirs"), *(Column(label, 0) for label in question.scale))
             cells = tuple((label, *row) for label, row in zip(question.scale, counts, strict=True))
-            blocks.append(Table(f"{name_in(audit, answer)}: {kind}s by row, model by column", heads, cells))
+            blocks.append(Table(f"{name_in(audit, answer)}: {people[0].kind}s by row, model by column", heads, cells))
         rows += _pooled(question.question, model.annotator, people)
         name = name_in(audit, answer)
         blocks += [Paragraph(f"{name}, {one.annotator}: {one.divergence}") for one in people if one.divergence]
@@ -263,6 +262,11 @@ def classes(audit: Audit) -> Section:
     blocks.append(Table("Each label, over all people of the kind that counts", heads, tuple(rows)))
     blocks.append(_homogeneity(audit))
     return Section("classes", "Per class and confusion", "Which labels the model and people confuse.", tuple(blocks))
+
+
+def _who_counts(model: ModelAudit) -> list[Comparison]:
+    """Give the comparisons with experts or, where there are none, with the crowd."""
+    return [one for one in model.against if one.kind == "expert"] or model.against
 
 
 def _pooled(question: str, model: str, people: Sequence[Comparison]) -> Iterator[tuple[Cell, ...]]:
@@ -287,7 +291,7 @@ def _share(part: int, whole: int) -> float | None:
 def _homogeneity(audit: Audit) -> Table:
     rows = []
     for question, model in answers(audit):
-        for one in model.against:
+        for one in _who_counts(model):
             test = one.marginal_homogeneity
             cells = (
                 (None, None, None, f"undefined: {test.undefined}")

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Self
 from zipfile import is_zipfile
 
-from llmclf.annotations import COLUMNS, Annotation, AnnotationColumns, read_annotations
+from llmclf.annotations import COLUMNS, Annotation, AnnotationColumns, Kind, read_annotations
 from llmclf.audit.report import Plan, RecordOfAnswer, Source
 from llmclf.backends.base import Completion, Failure, Reply
 from llmclf.errors import TableError
@@ -60,17 +60,17 @@ class Sources(AbstractContextManager["Sources"]):
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
-    def annotations(self, paths: Iterable[Path]) -> Iterator[Sourced]:
-        """Read the files one after the other.
+    def annotations(self, files: Iterable[tuple[Path, Kind | None]]) -> Iterator[Sourced]:
+        """Read files one after the other, each with what its annotators are, where its table does not say it.
 
         Raises:
             TableError: a table cannot be read.
             StoreError: a job file cannot be read.
 
         """
-        for path in paths:
+        for path, kind in files:
             count = 0
-            for row in self._of_job(path) if _is_job(path) else self._of_table(path):
+            for row in self._of_job(path) if _is_job(path) else self._of_table(path, kind):
                 count += 1
                 yield row
             self.read.append(Source(name=path.name, sha256=hash_of_file(path), n_annotations=count))
@@ -88,9 +88,9 @@ class Sources(AbstractContextManager["Sources"]):
             for _, record in islice(records.numbered(), most):
                 yield from (part for message in record.request.messages for part in message.parts)
 
-    def _of_table(self, path: Path) -> Iterator[Sourced]:
+    def _of_table(self, path: Path, kind: Kind | None) -> Iterator[Sourced]:
         first = next(read_rows(path))
-        columns = AnnotationColumns() if set(COLUMNS) <= set(first) else self._columns
+        columns = AnnotationColumns() if set(COLUMNS) <= set(first) else replace(self._columns, kind=kind)
         annotations = read_annotations(path, columns)
         if not {"prompt", "run", "sampling_probability"} & set(first):
             for number, annotation in annotations:

@@ -12,11 +12,20 @@ from llmclf.errors import InputError
 
 
 def audit(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="Tables of annotations, the model's and people's; or the model's job."),
-    ],
     codebook: Annotated[Path, typer.Option("--codebook", "-c", help="A folder with codebook.toml, or a TOML file.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Tables of annotations that say who is what; jobs of models."),
+    ] = None,
+    expert: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A table of experts, which need not say it; repeatable.")
+    ] = None,
+    crowd: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A table of a crowd, which need not say it; repeatable.")
+    ] = None,
+    model: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A table of a model, which need not say it; repeatable.")
+    ] = None,
     margin: Annotated[
         float, typer.Option(help="The loss of agreement that still does; to be fixed before anybody looks.")
     ] = 0.1,
@@ -36,7 +45,9 @@ def audit(
             help="Exit with 5 where a model has another verdict, with 4 where there is none; repeatable.",
         ),
     ] = None,
-    kind: Annotated[Kind | None, typer.Option(help="What the annotators are, in tables without a column kind.")] = None,
+    kind: Annotated[
+        Kind | None, typer.Option(help="What the annotators of FILE... are, in tables without a column kind.")
+    ] = None,
     question: Annotated[
         str, typer.Option("--question", "-q", help="The question, in tables without a column question.")
     ] = "",
@@ -61,7 +72,7 @@ def audit(
     Columns `prompt` and `run` tell repeats of a model apart; `sampling_probability` says how items were chosen for
     experts who saw a sample.
 
-    Example: llmclf audit labels.csv experts.csv --codebook prompts/sentiment --kind expert --out report
+    Example: llmclf audit labels.csv --expert anna.csv --expert ben.csv --codebook prompts/sentiment --out report
     """
     from llmclf.audit.compare import audit as compare
     from llmclf.audit.gate import Gate
@@ -77,15 +88,17 @@ def audit(
         annotator=annotator_column,
         label=label_column,
         questions=tuple(_question_column(name) for name in split_list(question_columns)),
-        kind=kind,
         question=question,
     )
+    given = [(path, kind) for path in files or ()]
+    for its_kind, paths in ((Kind.EXPERT, expert), (Kind.CROWD, crowd), (Kind.MODEL, model)):
+        given += [(path, its_kind) for path in paths or ()]
     book = Codebook.load(codebook)
     gates = [Gate.parse(text, book) for text in gate or ()]
     settings = Settings(margin=margin, ceiling=ceiling, epsilons=_numbers(epsilon))
     with Sources(columns) as sources:
         texts = _texts(items, id_column, text_column) if items else {}
-        found = compare(sources.annotations(files), book, settings, texts, sources.record)
+        found = compare(sources.annotations(given), book, settings, texts, sources.record)
         public = public_data_warning(chain(texts.values(), sources.asked_texts()))
         warnings = [*plan_warnings(sources.plans), *found.warnings, *([public] if public else [])]
         found = found.model_copy(update={"sources": sources.read, "plans": sources.plans, "warnings": warnings})
