@@ -35,6 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, gguf: Path) -> Path:  # noq
             for n, label in enumerate(("positive", "negative", "neutral"), 1)
         )
     )
+    (folder / "experts.csv").write_text(
+        "item,annotator,label\n1,anna,positive\n2,anna,negative\n3,anna,neutral\n1,ben,positive\n2,ben,negative\n3,ben,positive\n"
+    )
     return folder
 
 
