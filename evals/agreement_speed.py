@@ -50,9 +50,10 @@ REPLICATES = 1000
 PEERS = {
     "krippendorff": ("alpha", 10),
     "irrCAC": ("AC1, Fleiss, alpha, Brennan-Prediger", 3),
-    "evalaudit": ("alpha", REPLICATES),
+    "evalaudit": ("alpha", 50),
 }
-"""What each computes, and how many replicates are timed: few where a loop makes them, one as long as the next."""
+"""What each computes, and how many replicates are timed: few where a loop makes them, one as long as the next,
+or where 1,000 are held at once, which needs 24 GB for 1,000,000 items."""
 LONGEST = 900.0
 """Seconds that a peer may take."""
 
@@ -107,13 +108,14 @@ def peer(python: str, name: str, codes: npt.NDArray[np.int8]) -> Speed | str:
             ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST)  # noqa: S603 - our own
         except subprocess.TimeoutExpired:
             return f"no answer in {LONGEST:.0f} s"
+    if ended.returncode < 0:
+        return f"killed by signal {-ended.returncode}"
     if ended.returncode:
         last = (ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1]
         return "not installed" if "No module named" in last else last[:60]
     found = json.loads(ended.stdout)
-    if replicates < REPLICATES:
-        what = f"{what}; bootstrap scaled from {replicates}"
-    return Speed(f"{name} {found['version']}", what, found["point"], found["replicate"] * REPLICATES)
+    scaled = f"{what}; bootstrap scaled from {replicates}"
+    return Speed(f"{name} {found['version']}", scaled, found["point"], found["replicate"] * REPLICATES)
 
 
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import bootstrap as scipy_bootstrap  # type: ignore[import-untyped]  # no types
+from scipy.stats import norm
 
 from llmclf.agreement import Coefficient, Ratings
 from llmclf.agreement.bootstrap import Bootstrap, bca, resamples
@@ -85,6 +86,7 @@ def test_many_patterns_are_drawn_in_parts() -> None:
     assert len(parts) > 1
     assert [times.shape[1] for times in parts] == [len(counts.times)] * len(parts)
     assert np.concatenate(parts).sum(axis=1).tolist() == [20_000] * 30
+    assert (parts[0][0] != parts[1][0]).any()
 
 
 def test_resamples_without_a_value_are_left_out_and_counted() -> None:
@@ -132,5 +134,6 @@ def test_without_bias_and_acceleration_bca_is_the_percentile_interval() -> None:
     assert skewed.low is not None
     assert skewed.low > 0.025, "items that lower the value much, when left out, pull both ends up"
     biased = bca(0.4, replicates, even, times, Bootstrap())
-    assert biased.high is not None
-    assert biased.high < 0.975
+    bias = norm.ppf((400 + 0.5 + 0.5) / 1002)
+    # Efron & Tibshirani 1993, equation 14.10 without acceleration
+    assert (biased.low, biased.high) == pytest.approx(norm.cdf(2 * bias + norm.ppf([0.025, 0.975])), abs=1e-9)

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from llmclf.agreement import counts as counts_module
 from llmclf.agreement.counts import Counts, counted
 from llmclf.agreement.exchangeable import Statistic
 from llmclf.agreement.fleiss_kappa import statistic as fleiss_statistic
@@ -44,6 +45,22 @@ def test_every_item_is_counted(n: int, annotators: int, labels: int) -> None:
 def test_equal_items_are_one_pattern_whoever_said_what() -> None:
     counts = Counts.of(np.array([[0, 1, -1], [1, -1, 0], [-1, 0, 1], [-1, 1, 1]], dtype=np.int8))
     assert sorted(counts.times.tolist()) == [1, 3]
+
+
+def test_rows_that_differ_at_one_end_only_are_different_patterns() -> None:
+    codes = np.full((40, 40), 62, dtype=np.int8)
+    codes[:, 7] = np.arange(40)
+    assert Counts.of(codes).times.tolist() == [1] * 40
+    assert sorted(Counts.of(codes).pattern_of(codes).tolist()) == list(range(40))
+
+
+def test_many_pairs_of_labels_are_summed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = Counts.of(random_codes(200, 6, 40))
+    assert len(list(counts.pairs())) == 1
+    at_once = counts.distances(lambda c, k: np.abs(c - k) * 1.0)
+    monkeypatch.setattr(counts_module, "CHUNK", 50)
+    assert len(list(counts.pairs())) > 10
+    assert counts.distances(lambda c, k: np.abs(c - k) * 1.0).tolist() == at_once.tolist()
 
 
 def test_columns_need_not_be_annotators() -> None:

@@ -26,9 +26,8 @@ def test_a_peer_is_timed_in_its_own_environment(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("""#!/bin/sh\necho '{"version": "9.9", "point": 2.0, "replicate": 0.5}'\n""")
     python.chmod(0o755)
-    assert peer(str(python), "evalaudit", codes_of(10)) == Speed("evalaudit 9.9", "alpha", 2.0, 500.0)
-    scaled = Speed("krippendorff 9.9", "alpha; bootstrap scaled from 10", 2.0, 500.0)
-    assert peer(str(python), "krippendorff", codes_of(10)) == scaled
+    scaled = Speed("evalaudit 9.9", "alpha; bootstrap scaled from 50", 2.0, 500.0)
+    assert peer(str(python), "evalaudit", codes_of(10)) == scaled
     assert any("evalaudit 9.9" in line and "500.0" in line for line in printed("--peers", str(python)))
 
 
@@ -37,6 +36,8 @@ def test_a_peer_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     python.write_text("#!/bin/sh\necho 'KeyError: 3' >&2\nexit 1\n")
     python.chmod(0o755)
     assert peer(str(python), "irrCAC", codes_of(10)) == "KeyError: 3"
+    python.write_text("#!/bin/sh\nkill -9 $$\n")
+    assert peer(str(python), "irrCAC", codes_of(10)) == "killed by signal 9"
     python.write_text("#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setattr(agreement_speed, "LONGEST", 0.05)
     assert peer(str(python), "irrCAC", codes_of(10)) == "no answer in 0 s"
