@@ -16,6 +16,8 @@ from llmclf.agreement.intervals import CONFIDENCE, NO_SPREAD, without_interval
 CROWDED = 0.1
 """Patterns an item, above which drawing items is quicker than drawing how often each pattern comes."""
 
+THREADS = 2
+
 
 @dataclass(frozen=True)
 class Bootstrap:
@@ -54,8 +56,11 @@ _drawn: WeakKeyDictionary[Counts, tuple[Bootstrap, list[Floats]]] = WeakKeyDicti
 def _chunks(times: Ints, seed: int, sizes: list[int]) -> Iterator[Floats]:
     streams = np.random.SeedSequence(seed).spawn(len(sizes))  # one a chunk: the same on any number of threads
     draw = _items if len(times) > CROWDED * times.sum() else _multinomial
-    with ThreadPoolExecutor(2) as pool:
-        yield from pool.map(lambda stream, size: draw(np.random.default_rng(stream), times, size), streams, sizes)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for begin in range(0, len(sizes), THREADS):  # no more at once, for all of them can be too much to hold
+            batch = slice(begin, begin + THREADS)
+            generators = map(np.random.default_rng, streams[batch])
+            yield from pool.map(lambda rng, size: draw(rng, times, size), generators, sizes[batch])
 
 
 def _multinomial(rng: np.random.Generator, times: Ints, size: int) -> Floats:
@@ -88,7 +93,7 @@ def bca(value: float, replicates: Floats, without_one: Floats, times: Ints, boot
     method = str(bootstrap)
     if left_out := len(replicates) - len(defined):
         method = f"{method}, {left_out:,} of them undefined and left out"
-    below = np.count_nonzero(defined < value) + np.count_nonzero(defined == value) / 2
+    below = (np.count_nonzero(defined < value - NO_SPREAD) + np.count_nonzero(defined <= value + NO_SPREAD)) / 2
     normal = NormalDist()
     bias = normal.inv_cdf((below + 0.5) / (len(defined) + 1))
     pull = times @ without_one / n - without_one

@@ -23,4 +23,5 @@ def statistic(ratings: Ratings) -> Statistic | Undefined:
     counts = counted(ratings)
     if refused := refusal(counts.pairable) or sets_without_scale(ratings):
         return refused
-    return ChanceCorrected(counts, same_label(counts), Chance(1 / len(ratings.scale), 0.0))
+    q = len(ratings.scale)
+    return ChanceCorrected(counts, same_label(counts), Chance(1 / q, 0.0), lowest=-1 / (q - 1))

@@ -1,7 +1,7 @@
 """Agreement beyond chance, (pa - pe) / (1 - pe): one form for coefficients that differ in pa's weights and in pe."""
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,13 +25,10 @@ class ChanceCorrected(Statistic):
     Items with one rating count in pi, but not in pa. Where pe has no pi, only the closed form counts them, in its n.
     """
 
-    def __init__(
-        self, counts: Counts, agreement: Floats, chance: Chance, bounds: tuple[float, float] = (-1.0, 1.0)
-    ) -> None:
+    def __init__(self, counts: Counts, agreement: Floats, chance: Chance, lowest: float = -1.0) -> None:
         """Take the agreement of an item of each pattern, the mean weight of its pairs of ratings: shape (P,)."""
-        self._all, self._agreement, self._chance, self.bounds = counts, agreement, chance, bounds
+        self._all, self._agreement, self._chance, self.bounds = counts, agreement, chance, (lowest, 1.0)
         self.counts = counts if chance.b else counts.pairable
-        self.needs_two_labels = chance == FLEISS
 
     @cached_property
     def _sums(self) -> tuple[Floats, Floats]:
@@ -44,18 +41,19 @@ class ChanceCorrected(Statistic):
     @cached_property
     def _totals(self) -> Floats:
         """The sums over items of the shares of ratings: shape (q,)."""
-        return np.asarray(self.counts.per_label(self.counts.times[np.newaxis], self._shares)[0])
+        return np.asarray(self.counts.times @ self._shares)
 
-    @property
-    def _shares(self) -> Floats:
-        return np.asarray(self.counts.count / self.counts.raters[self.counts.pattern])
+    @cached_property
+    def _shares(self) -> Any:  # noqa: ANN401  # scipy has no types
+        """The shares of an item's ratings, of patterns x labels."""
+        return self.counts.table(self.counts.count / self.counts.raters[self.counts.pattern])
 
     def of(self, times: Floats) -> Floats:
         """Compute the coefficient of b tables, for `times` of shape (b, P): shape (b,), NaN where undefined."""
         paired, agreement = (times @ column for column in self._sums)
         squares = np.zeros(len(times))
         if self._chance.b:
-            squares = (self.counts.per_label(times, self._shares) ** 2).sum(axis=1)
+            squares = ((times @ self._shares) ** 2).sum(axis=1)
         return self._kappa(agreement, paired, squares, times.sum(axis=1))
 
     @cached_property
@@ -68,7 +66,8 @@ class ChanceCorrected(Statistic):
             with_totals = counts.per_pattern(self._totals[counts.label]) / counts.raters
             own = counts.per_pattern(counts.count) / counts.raters**2
             squares = self._totals @ self._totals - 2 * with_totals + own
-        return self._kappa(agreement, paired, squares, np.array(counts.n_items - 1.0))
+        kappa = self._kappa(agreement, paired, squares, np.array(counts.n_items - 1.0))
+        return np.where(counts.labels_left == 1, np.nan, kappa) if self._chance == FLEISS else kappa
 
     def _kappa(self, agreement: Floats, paired: Floats, squares: Floats, n: Floats) -> Floats:
         a, b = self._chance

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -83,14 +83,10 @@ class Counts:
         return np.bincount(self.label, weights, minlength=len(self.codes)).astype(np.float64, copy=False)
 
     @cached_property
-    def hangs_on_one_item(self) -> bool:
-        """Whether there is an item without which only one label would occur.
-
-        Without that item a chance-corrected coefficient is undefined, and so is its jackknife.
-        """
-        of_one_label = np.bincount(self.pattern, minlength=len(self.times))[self.pattern] == 1
-        items = np.bincount(self.label[of_one_label], self.times[self.pattern[of_one_label]], minlength=1)
-        return bool(items.max() == self.n_items - 1)
+    def labels_left(self) -> Ints:
+        """How many labels occur without one item of each pattern: shape (P,)."""
+        lost = np.bincount(self.pattern[self.count == self.totals[self.label]], minlength=len(self.times))
+        return len(self.codes) - lost
 
     def per_pattern(self, x: npt.NDArray[np.float64 | np.int64]) -> Floats:
         """Sum n_uc x over the labels of each pattern, for x of shape (k,): shape (P,)."""
@@ -119,12 +115,14 @@ class Counts:
             sums += np.bincount(pattern, n_pairs * between(c, k), minlength=len(self.times))
         return sums
 
-    def per_label(self, times: Floats | Ints, x: Floats | Ints) -> Floats:
-        """Sum x over items for each label, x of shape (k,), for several `times` of patterns, b x P: shape (b, q)."""
+    def table(self, x: Floats | Ints) -> Any:  # noqa: ANN401  # scipy has no types
+        """Give x of shape (k,) as a sparse table of patterns x labels."""
         from scipy.sparse import csr_array  # type: ignore[import-untyped]  # scipy has no types
 
-        shape = len(self.codes), len(self.times)
-        return np.asarray((csr_array((x, (self.label, self.pattern)), shape=shape) @ times.T).T)
+        begins = np.searchsorted(self.pattern, np.arange(len(self.times) + 1))
+        return csr_array(
+            (np.asarray(x, dtype=np.float64), self.label, begins), shape=(len(self.times), len(self.codes))
+        )
 
     def pattern_of(self, codes: Codes) -> Ints:
         """Give the pattern of each item of the codes that were counted, -1 where an item is left out."""

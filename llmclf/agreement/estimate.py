@@ -19,7 +19,7 @@ class Estimate:
     low: float | None
     high: float | None
     n_items: int
-    """Items that count: those with two or more ratings."""
+    """Items that count: those with two or more ratings, or one where chance agreement counts them too."""
     method: str
     """How the interval was found, or why there is none."""
 

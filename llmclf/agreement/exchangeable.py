@@ -6,11 +6,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from llmclf.agreement.bootstrap import Bootstrap, bca, resamples
 from llmclf.agreement.counts import Counts, Floats
 from llmclf.agreement.estimate import NO_PAIRS, ONE_LABEL, Coefficient, Estimate, Undefined
 from llmclf.agreement.intervals import jackknife, student, without_interval
+from llmclf.agreement.ratings import Codes
 
 Interval = Literal["jackknife", "closed-form"] | Bootstrap
 """The delete-one jackknife over items, the standard error by Gwet's linearisation, or a bootstrap over items."""
@@ -25,8 +27,6 @@ class Statistic(ABC):
     """Those of the items over which the coefficient varies."""
     bounds: tuple[float, float] = (-1.0, 1.0)
     """Its least and its greatest value."""
-    needs_two_labels: bool = True
-    """Whether it is undefined where only one label occurs."""
 
     @abstractmethod
     def of(self, times: Floats) -> Floats:
@@ -35,7 +35,7 @@ class Statistic(ABC):
     @cached_property
     @abstractmethod
     def without_one(self) -> Floats:
-        """The coefficient without one item of each pattern: shape (P,)."""
+        """The coefficient without one item of each pattern: shape (P,), NaN where undefined."""
 
     @abstractmethod
     def linearised(self) -> tuple[Floats, Counts] | Undefined:
@@ -48,6 +48,15 @@ class Statistic(ABC):
     def value(self) -> float:
         """The coefficient of all items."""
         return float(self.of(self.counts.times[np.newaxis].astype(np.float64))[0])
+
+    def without_each(self, codes: Codes) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Give the coefficient without each item of the codes, and whether the item counts.
+
+        Aligned so, the replicates of different coefficients of the same items are paired.
+        """
+        pattern = self.counts.pattern_of(codes)
+        counts = pattern >= 0
+        return np.where(counts, self.without_one[pattern], self.value), counts
 
 
 def estimate(statistic: Statistic | Undefined, interval: Interval) -> Coefficient:
@@ -72,7 +81,7 @@ def _fixed(statistic: Statistic) -> str | None:
         return "there is one item only"
     if counts.pairable.n_items == 1:
         return "one item only has two ratings"
-    if statistic.needs_two_labels and counts.hangs_on_one_item:
+    if np.isnan(statistic.without_one).any():
         return "without one of the items only one label occurs"
     return None
 

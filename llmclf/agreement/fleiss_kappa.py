@@ -1,5 +1,7 @@
 """Fleiss' kappa, for any number of annotators, who may be others for each item."""
 
+import math
+
 from llmclf.agreement.chance_corrected import FLEISS, ChanceCorrected, same_label
 from llmclf.agreement.counts import counted
 from llmclf.agreement.estimate import Coefficient, Undefined
@@ -23,4 +25,4 @@ def fleiss_kappa(ratings: Ratings, interval: Interval = "jackknife") -> Coeffici
 def statistic(ratings: Ratings) -> Statistic | Undefined:
     """Give Fleiss' kappa with its replicates."""
     counts = counted(ratings)
-    return refusal(counts) or ChanceCorrected(counts, same_label(counts), FLEISS, bounds=(float("-inf"), 1.0))
+    return refusal(counts) or ChanceCorrected(counts, same_label(counts), FLEISS, lowest=-math.inf)

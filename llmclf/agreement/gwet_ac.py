@@ -51,8 +51,8 @@ def statistic(ratings: Ratings, weights: Weights) -> Statistic | Undefined:
         return Undefined(f"labels of level {ratings.level} have no distance")
     else:
         agreement, total_weight = _weighted(counts, ratings.values, 1 if weights == "linear" else 2)
-    pe = total_weight / (q * (q - 1))
-    return ChanceCorrected(counts, agreement, Chance(pe, -pe), bounds=(float("-inf"), 1.0))
+    pe, highest_pe = total_weight / (q * (q - 1)), total_weight / q**2  # the highest if all labels are as frequent
+    return ChanceCorrected(counts, agreement, Chance(pe, -pe), lowest=-highest_pe / (1 - highest_pe))
 
 
 def sets_without_scale(ratings: Ratings) -> Undefined | None:

@@ -68,7 +68,7 @@ class _Alpha(Statistic):
     """Alpha with a metric that does not depend on the marginals."""
 
     def __init__(self, counts: Counts, metric: metrics.Metric) -> None:
-        self.counts, self._metric = counts, metric
+        self.counts, self._metric, self._ratings = counts, metric, counts.table(counts.count)
         self._within = counts.distances(metric.between) / (counts.raters - 1)
         """Shape (P,): 1 / (m_u - 1) x the sum over c, k of n_uc n_uk delta_ck."""
 
@@ -79,17 +79,18 @@ class _Alpha(Statistic):
 
     def of(self, times: Floats) -> Floats:
         """Compute the coefficient of b tables, for `times` of shape (b, P): shape (b,), NaN where undefined."""
-        totals = self.counts.per_label(times, self.counts.count)
+        totals = times @ self._ratings
         expected = (totals * self._metric.sums(totals)).sum(axis=1)
         two_labels = np.count_nonzero(totals, axis=1) >= 2
         return _alpha(totals.sum(axis=1), times @ self._within, np.where(two_labels, expected, np.nan))
 
     @cached_property
     def without_one(self) -> Floats:
-        """The coefficient without one item of each pattern: shape (P,)."""
+        """The coefficient without one item of each pattern: shape (P,), NaN where undefined."""
         counts, m = self.counts, self.counts.raters
         expected = counts.totals @ self._from_all - 2 * counts.per_pattern(self._from_all[counts.label])
         expected += self._within * (m - 1)
+        expected = np.where(counts.labels_left < 2, np.nan, expected)
         return _alpha(counts.totals.sum() - m, counts.times @ self._within - self._within, expected)
 
     def linearised(self) -> tuple[Floats, Counts]:
@@ -121,22 +122,18 @@ class _OrdinalAlpha(Statistic):
         self._c, self._k = np.divmod(occurring, q)
         shape = len(counts.times), len(occurring)
         self._coincidences = csr_array((n_pairs / (counts.raters[pattern] - 1), (pattern, pair)), shape=shape)
-        self._ratings = csr_array(
-            (counts.count.astype(np.float64), (counts.pattern, counts.label)), shape=(shape[0], q)
-        )
+        self._ratings = counts.table(counts.count)
 
     def of(self, times: Floats) -> Floats:
         """Compute the coefficient of b tables, for `times` of shape (b, P): shape (b,), NaN where undefined."""
         totals = times @ self._ratings
         ranks = _mid_ranks(totals)
         observed = (times @ self._coincidences * (ranks[:, self._c] - ranks[:, self._k]) ** 2).sum(axis=1)
-        two_labels = np.count_nonzero(totals, axis=1) >= 2
-        expected = np.where(two_labels, _rank_differences(totals, ranks), np.nan)
-        return _alpha(totals.sum(axis=1), observed, expected)
+        return _alpha(totals.sum(axis=1), observed, _rank_differences(totals, ranks))
 
     @cached_property
     def without_one(self) -> Floats:
-        """The coefficient without one item of each pattern: shape (P,); without it the ranks are other ones."""
+        """The coefficient without one item of each pattern, with the ranks that are left: shape (P,)."""
         n_patterns, q = self._ratings.shape
         totals, laplacian = self.counts.totals, self._laplacian()
         step = CHUNK // q + 1
@@ -171,7 +168,9 @@ def _mid_ranks(totals: Floats) -> Floats:
 
 
 def _rank_differences(totals: Floats, ranks: Floats) -> Floats:
-    return np.asarray(2 * totals.sum(axis=1) * (totals * ranks**2).sum(axis=1))
+    """Sum totals_c totals_k (rank_c - rank_k)^2 over c and k, NaN where only one label occurs."""
+    differences = 2 * totals.sum(axis=1) * (totals * ranks**2).sum(axis=1)
+    return np.where(np.count_nonzero(totals, axis=1) >= 2, differences, np.nan)
 
 
 def _alpha(n: Floats, observed: Floats, expected: Floats) -> Floats:

@@ -19,4 +19,4 @@ def percent_agreement(ratings: Ratings, interval: Interval = "jackknife") -> Coe
 def statistic(ratings: Ratings) -> Statistic | Undefined:
     """Give percent agreement with its replicates."""
     counts = counted(ratings)
-    return refusal(counts.pairable) or ChanceCorrected(counts, same_label(counts), Chance(0.0, 0.0), bounds=(0.0, 1.0))
+    return refusal(counts.pairable) or ChanceCorrected(counts, same_label(counts), Chance(0.0, 0.0), lowest=0.0)

@@ -116,11 +116,33 @@ def quadratic_weights(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
     return np.asarray(1 - squared / squared.max())
 
 
-def jackknife_by_definition(ratings: Ratings, coefficient: Callable[[Ratings], float]) -> float:
-    """Leave out one pairable item after the other, and compute the whole coefficient anew."""
-    pairable = [i for i, row in enumerate(ratings.codes) if (row >= 0).sum() >= 2]
+def beyond_chance(ratings: Ratings, name: str) -> float:
+    """Gwet 2014, chapters 2 and 3, item by item: fleiss, ac1, ac2_linear, ac2_quadratic or brennan_prediger."""
+    q = len(ratings.scale)
+    distance = np.abs(ratings.values[:, np.newaxis] - ratings.values) / np.ptp(ratings.values)
+    w = {"ac2_linear": 1 - distance, "ac2_quadratic": 1 - distance**2}.get(name, np.eye(q))
+    agreement, shares = [], []
+    for row in ratings.codes:
+        rated = row[row >= 0]
+        if len(rated):
+            shares.append(np.bincount(rated, minlength=q) / len(rated))
+        if len(rated) >= 2:
+            agreement.append(np.mean([w[c, k] for c, k in permutations(rated, 2)]))
+    pa, pi = np.mean(agreement), np.mean(shares, axis=0)
+    if name == "fleiss":
+        pe = pi @ pi
+    elif name == "brennan_prediger":
+        pe = 1 / q
+    else:
+        pe = w.sum() / (q * (q - 1)) * (pi * (1 - pi)).sum()
+    return float((pa - pe) / (1 - pe))
+
+
+def jackknife_by_definition(ratings: Ratings, coefficient: Callable[[Ratings], float], least: int = 2) -> float:
+    """Leave out one item with `least` ratings after the other, and compute the whole coefficient anew."""
+    counted = [i for i, row in enumerate(ratings.codes) if (row >= 0).sum() >= least]
     values = np.array(
-        [coefficient(replace(ratings, codes=ratings.codes[[j for j in pairable if j != i]])) for i in pairable]
+        [coefficient(replace(ratings, codes=ratings.codes[[j for j in counted if j != i]])) for i in counted]
     )
     n = len(values)
     return float(np.sqrt((n - 1) / n * ((values - values.mean()) ** 2).sum()))

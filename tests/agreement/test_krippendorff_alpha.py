@@ -1,3 +1,7 @@
+from typing import Any
+
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,36 +9,26 @@ from llmclf.agreement import Rating, Ratings, Undefined
 from llmclf.agreement.krippendorff_alpha import krippendorff_alpha
 from llmclf.levels import Level
 from tests.agreement import tables
+from tests.agreement.reference import reference
 from tests.agreement.tables import alpha_by_definition, coded, estimate, jackknife_by_definition, table
 
 NOMINAL, ORDINAL, INTERVAL = Level.NOMINAL, Level.ORDINAL, Level.INTERVAL
 
 
+PUBLISHED = reference("krippendorff_alpha")
+
+
+@pytest.mark.parametrize("row", PUBLISHED["alpha"], ids=lambda row: f"{row['data']}-{row['level']}")
+def test_published_tables(row: dict[str, Any]) -> None:
+    ratings = table(PUBLISHED["ratings"][row["data"]], Level(row["level"]))
+    assert estimate(krippendorff_alpha(ratings)).value == pytest.approx(row["alpha"], abs=1e-12)
+
+
 @pytest.mark.parametrize(
-    ("words", "level", "alpha"),
-    [
-        # Krippendorff 2011: .743, .815, .849; more digits from krippendorff 0.9.0 and a brute-force loop
-        (tables.KRIPPENDORFF_2011, NOMINAL, 0.743421052631579),
-        (tables.KRIPPENDORFF_2011, ORDINAL, 0.8153875037548814),
-        (tables.KRIPPENDORFF_2011, INTERVAL, 0.8491071428571428),
-        # the rest from krippendorff 0.9.0; the nominal ones equal irrCAC 1.0's to its five digits
-        (tables.RAW_5_OBSERVERS, NOMINAL, 0.48053024026512003),
-        (tables.RAW_5_OBSERVERS, ORDINAL, 0.7686851594862338),
-        (tables.RAW_5_OBSERVERS, INTERVAL, 0.7718648087755707),
-        (tables.RAW_GENDER, NOMINAL, 0.14340740740740732),
-        (tables.RAW_G1_G2, NOMINAL, 0.6318057187622406),
-        (tables.BEN_GERRY, NOMINAL, 0.6648936170212766),
-        (tables.DISTRIB_6_RATERS, NOMINAL, 0.420438426821406),
-        (tables.ANXIETY, NOMINAL, -0.023725212464589474),
-        (tables.ANXIETY, ORDINAL, 0.22838694529232206),
-        (tables.ANXIETY, INTERVAL, 0.17009860788863107),
-        (tables.VIDEO, NOMINAL, 0.047724477244772134),
-        (tables.VIDEO, ORDINAL, 0.1194629355687048),
-        (tables.VIDEO, INTERVAL, 0.10887690044139275),
-    ],
+    ("level", "alpha"), [(NOMINAL, 0.743), (ORDINAL, 0.815), (INTERVAL, 0.849), (Level.RATIO, 0.797)]
 )
-def test_published_tables(words: str, level: Level, alpha: float) -> None:
-    assert estimate(krippendorff_alpha(table(words, level))).value == pytest.approx(alpha, abs=1e-12)
+def test_krippendorff_2011(level: Level, alpha: float) -> None:
+    assert estimate(krippendorff_alpha(table(tables.KRIPPENDORFF_2011, level))).value == pytest.approx(alpha, abs=5e-4)
 
 
 def test_only_items_with_two_ratings_count() -> None:
@@ -69,6 +63,28 @@ def test_a_far_origin_costs_no_digits() -> None:
     )
     assert estimate(krippendorff_alpha(far)).value == pytest.approx(near.value, abs=1e-9)
     assert estimate(krippendorff_alpha(far)).se == pytest.approx(near.se, abs=1e-9)
+
+
+def test_a_ratio_scale_has_no_negative_labels() -> None:
+    negative = Undefined("a label is negative, which a ratio scale does not have")
+    rows = [Rating("x", "anna", "-1"), Rating("x", "ben", "2")]
+    assert krippendorff_alpha(replace(Ratings.from_rows(rows, Level.INTERVAL), level=Level.RATIO)) == negative
+
+
+def test_closed_form_and_jackknife_meet_in_large_samples() -> None:
+    rng = np.random.default_rng(8)
+    codes = np.where(rng.random((4000, 4)) < 0.5, rng.integers(0, 5, (4000, 1)), rng.integers(0, 5, (4000, 4)))
+    codes[rng.random(codes.shape) < 0.3] = -1
+    for level in (NOMINAL, INTERVAL, Level.RATIO):
+        ratings = coded(codes, level, 5)
+        closed_form = estimate(krippendorff_alpha(ratings, "closed-form"))
+        assert closed_form.se == pytest.approx(estimate(krippendorff_alpha(ratings)).se, rel=0.01)
+
+
+def test_the_ordinal_metric_has_no_closed_form() -> None:
+    found = estimate(krippendorff_alpha(table("11 12 22 33", ORDINAL), "closed-form"))
+    reason = "no interval: the ordinal metric follows the marginals, so there is no closed form"
+    assert (found.se, found.method) == (None, reason)
 
 
 @pytest.mark.parametrize("level", list(Level))
