@@ -174,7 +174,7 @@ def table(found: Sequence[Covered]) -> Table:
             one.over,
             one.coefficient,
             f"{one.n_items:,}",
-            f"{one.prevalence:.1f}",
+            f"{one.prevalence:g}",
             f"{one.coverage:.3f}{' ' if one.accepted else '*'}",
             f"{one.monte_carlo_error:.3f}",
             f"{one.none / samples:.1%}",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from llmclf.levels import Level
 METHOD = "F interval of Shrout & Fleiss 1979, standard error by delete-one jackknife over items"
 ROUNDING = 1e-12
 """A sum of squares that is a smaller share of the total is zero but for rounding."""
+
+_FOUND: WeakKeyDictionary[Ratings, dict[str, Coefficient]] = WeakKeyDictionary()
+"""Of each table in use: the six are asked for one by one, and are made of the same sums over all ratings."""
 
 
 def icc_1_1(ratings: Ratings) -> Coefficient:
@@ -56,6 +60,12 @@ def intraclass_correlations(ratings: Ratings) -> dict[str, Coefficient]:
     Brown 1910); it can be far below -1. Undefined with one item, and where the variance of what it is about is
     estimated as not above zero: of the mean of k where items do not differ.
     """
+    if ratings not in _FOUND:
+        _FOUND[ratings] = _intraclass_correlations(ratings)
+    return dict(_FOUND[ratings])
+
+
+def _intraclass_correlations(ratings: Ratings) -> dict[str, Coefficient]:
     complete = complete_items(ratings, "an ICC")
     if ratings.level in (Level.NOMINAL, Level.SET):
         complete = Undefined(f"labels of level {ratings.level} have no distance")
@@ -74,7 +84,7 @@ def intraclass_correlations(ratings: Ratings) -> dict[str, Coefficient]:
 
 @dataclass(frozen=True, eq=False)
 class MeanSquares:
-    """The mean squares of n items x k annotators: scalars, or without one item each of shape (n + 1,)."""
+    """The mean squares of n items x k annotators: scalars; or those without each of n + 1 items, shape (n + 1,)."""
 
     n: int
     k: int

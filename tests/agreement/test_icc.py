@@ -14,6 +14,7 @@ SHROUT_FLEISS = reference("shrout_fleiss_1979")
 ANXIETY = reference("irr_raters")["anxiety"]
 NAMES = ["icc_1_1", "icc_2_1", "icc_3_1", "icc_1_k", "icc_2_k", "icc_3_k"]
 EXCLUDED = {
+    "irr_raters, video": "Finn's coefficient, which supposes a uniform distribution by chance, is no coefficient here",
     "shrout_fleiss_1979, psych_lmer": "variance components by REML, equal to the mean squares to five digits only",
     "irr_raters, bounds of icc_2_k": (
         "irr puts the ICC of the mean where McGraw & Wong 1996 have that of a single rating; "
