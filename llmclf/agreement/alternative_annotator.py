@@ -10,7 +10,7 @@ import numpy as np
 from llmclf.agreement.benjamini_yekutieli import benjamini_yekutieli
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Undefined
-from llmclf.agreement.ratings import MISSING, Codes, Ratings
+from llmclf.agreement.ratings import MISSING, Codes, Ratings, most_annotators
 from llmclf.errors import InputError
 from llmclf.levels import Level
 
@@ -105,7 +105,10 @@ def alternative_annotator_test(
     """
     if model in annotators:
         raise InputError(f"{model!r} is among the annotators that it is tested against", "Name people only")
-    people, own = ratings.select(annotators).codes, ratings.select([model]).codes[:, 0]
+    selected, own = ratings.select(annotators), ratings.select([model]).codes[:, 0]
+    if selected.raters is not None:
+        return Undefined(f"more than {most_annotators(len(ratings.items))} annotators")
+    people = selected.codes
     shared = np.count_nonzero(people != MISSING, axis=1) >= 2
     score: Score = "accuracy" if ratings.level in (Level.NOMINAL, Level.SET) else "negative RMSE"
     tested: list[InPlaceOf] = []

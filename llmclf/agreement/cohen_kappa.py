@@ -11,6 +11,7 @@ import numpy.typing as npt
 from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.estimate import NO_PAIRS, ONE_LABEL, Coefficient, Undefined
 from llmclf.agreement.intervals import jackknife, normal, without_interval
+from llmclf.agreement.pair_table import PairTable
 from llmclf.agreement.ratings import MISSING, Ratings
 from llmclf.agreement.replicates import Replicates
 from llmclf.levels import Level
@@ -51,20 +52,16 @@ def kappa_replicates(ratings: Ratings, weights: Weights, distance: Distance = "d
     kappa = _kappa(ratings, weights, distance)
     if isinstance(kappa, Undefined):
         return kappa
-    table = kappa.table
-    without = np.full(len(table.counted), kappa.value)
-    without[table.counted] = kappa.without[table.cell]
-    return Replicates(kappa.value, without, table.counted)
+    _, cell, counted = kappa.crossed
+    without = np.full(len(counted), kappa.value)
+    without[counted] = kappa.without[cell]
+    return Replicates(kappa.value, without, counted)
 
 
-class _Table(NamedTuple):
-    """The joint table of two annotators' labels, as the k cells that occur."""
+class _Crossed(NamedTuple):
+    """The table of two annotators, and where each item stands in it."""
 
-    first: Ints
-    """The first annotator's code in each cell: shape (k,)."""
-    second: Ints
-    times: Ints
-    """The number of items in each cell: shape (k,)."""
+    table: PairTable
     cell: Ints
     """The cell of each item that both rated."""
     counted: npt.NDArray[np.bool_]
@@ -74,60 +71,53 @@ class _Table(NamedTuple):
     def of(cls, ratings: Ratings) -> Self:
         counted = np.logical_and(*(ratings.codes != MISSING).T)
         first, second = ratings.codes[counted].T.astype(np.int64)
-        occurring, cell, times = _distinct(first * len(ratings.scale) + second, len(ratings.scale) ** 2)
-        return cls(*np.divmod(occurring, len(ratings.scale)), times, cell, counted)
-
-    def undefined_without(self) -> npt.NDArray[np.bool_]:
-        """Tell of each cell whether, without one of its items, nothing or only one label would be left."""
-        n = self.times.sum()
-        if len(self.times) == 1:
-            return np.array([n == 1])
-        if len(self.times) == 2:
-            return np.asarray(((self.first == self.second) & (self.times == n - 1))[::-1])
-        return np.zeros(len(self.times), dtype=np.bool_)
+        q = len(ratings.scale)
+        occurring, cell, times = _distinct(first * q + second, q * q)
+        return cls(PairTable(*np.divmod(occurring, q), times, q), cell, counted)
 
 
 @dataclass(frozen=True, eq=False)
 class _Kappa:
-    """What chance makes of the disagreement v_ij in each cell; arrays of shape (k,)."""
+    """The disagreement v_ij of each cell, and what chance makes of it; arrays of shape (k,)."""
 
-    table: _Table
+    crossed: _Crossed
     v: Floats
     row: Floats
     """The sum of v_im over the labels m that the second annotator gave all items."""
     column: Floats
     """The sum of v_mj over the labels m that the first annotator gave all items."""
 
-    @cached_property
-    def n(self) -> int:
-        return int(self.table.times.sum())
+    @property
+    def table(self) -> PairTable:
+        return self.crossed.table
 
     @cached_property
     def observed(self) -> float:
-        return float(self.table.times @ self.v)
+        return float(self.table.count @ self.v)
 
     @cached_property
     def expected(self) -> float:
         """The sum of v over all n x n pairs of a label of the one and a label of the other."""
-        return float(self.table.times @ self.row)
+        return float(self.table.count @ self.row)
 
     @cached_property
     def value(self) -> float:
-        return 1 - self.n * self.observed / self.expected
+        return 1 - self.table.n * self.observed / self.expected
 
     @cached_property
     def without(self) -> Floats:
         """Kappa without one item of each cell, NaN where undefined."""
         observed = self.observed - self.v
         expected = self.expected - self.row - self.column + self.v
-        undefined = self.table.undefined_without()
-        return np.where(undefined, np.nan, 1 - (self.n - 1) * observed / np.where(undefined, 1, expected))
+        undefined = _undefined_without(self.table)
+        return np.where(undefined, np.nan, 1 - (self.table.n - 1) * observed / np.where(undefined, 1, expected))
 
     def standard_error(self) -> float:
         """Average squared influences on kappa: the non-null standard error of Fleiss, Cohen & Everitt 1969."""
-        observed, expected = self.observed / self.n, self.expected / self.n**2
-        influence = self.v / expected - observed * (self.row + self.column) / self.n / expected**2 + observed / expected
-        return math.sqrt(float(self.table.times @ influence**2)) / self.n
+        n = self.table.n
+        observed, expected, by_chance = self.observed / n, self.expected / n**2, (self.row + self.column) / n
+        influence = self.v / expected - observed * by_chance / expected**2 + observed / expected
+        return math.sqrt(float(self.table.count @ influence**2)) / n
 
 
 def _kappa(ratings: Ratings, weights: Weights, distance: Distance) -> _Kappa | Undefined:
@@ -136,42 +126,49 @@ def _kappa(ratings: Ratings, weights: Weights, distance: Distance) -> _Kappa | U
         return Undefined(f"{count} annotator{'' if count == 1 else 's'}; Cohen's kappa is for two")
     if weights != "unweighted" and ratings.level in (Level.NOMINAL, Level.SET):
         return Undefined(f"labels of level {ratings.level} have no distance")
-    table = _Table.of(ratings)
-    if len(table.times) == 0:
+    crossed = _Crossed.of(ratings)
+    table = crossed.table
+    if table.n == 0:
         return Undefined(NO_PAIRS)
-    if len(table.times) == 1 and table.first == table.second:
+    if len(table.count) == 1 and table.same.all():
         return Undefined(ONE_LABEL)
-    q = len(ratings.scale)
-    of_first, of_second = (
-        np.bincount(codes, table.times, minlength=q).astype(np.float64, copy=False)
-        for codes in (table.first, table.second)
-    )
+    of_first, of_second = table.rows.astype(np.float64), table.columns.astype(np.float64)
     places = ratings.values if distance == "declared" else np.cumsum(of_first + of_second > 0).astype(np.float64)
     places = places - places.min()  # a far origin would cost digits
     x, y = places[table.first], places[table.second]
     match weights:
         case "unweighted":
-            v = (table.first != table.second).astype(np.float64)
-            by_label = of_second.sum() - of_second, of_first.sum() - of_first
+            v = (1 - table.same).astype(np.float64)
+            by_label = table.n - of_second, table.n - of_first
         case "linear":
             v = abs(x - y)
             by_label = _sum_of_distances(places, of_second), _sum_of_distances(places, of_first)
         case "quadratic":
             v = (x - y) ** 2
             by_label = _sum_of_squares(places, of_second), _sum_of_squares(places, of_first)
-    return _Kappa(table, v, by_label[0][table.first], by_label[1][table.second])
+    return _Kappa(crossed, v, by_label[0][table.first], by_label[1][table.second])
 
 
 def _estimate(kappa: _Kappa | Undefined, interval: Interval) -> Coefficient:
     if isinstance(kappa, Undefined):
         return kappa
-    if kappa.n == 1:
+    if kappa.table.n == 1:
         return without_interval(kappa.value, 1, "there is one item only")
     if interval == "closed-form":
-        return normal(kappa.value, kappa.standard_error(), kappa.n, CLOSED_FORM)
+        return normal(kappa.value, kappa.standard_error(), kappa.table.n, CLOSED_FORM)
     if np.isnan(kappa.without).any():
-        return without_interval(kappa.value, kappa.n, "without one of the items only one label occurs")
-    return jackknife(kappa.value, kappa.without, kappa.table.times)
+        return without_interval(kappa.value, kappa.table.n, "without one of the items only one label occurs")
+    return jackknife(kappa.value, kappa.without, kappa.table.count)
+
+
+def _undefined_without(table: PairTable) -> npt.NDArray[np.bool_]:
+    """Tell of each cell whether, without one of its items, nothing or only one label would be left."""
+    if len(table.count) == 1:
+        return np.asarray(table.count == 1)
+    if len(table.count) == 2:
+        other_is_all_the_rest = (table.same == 1) & (table.count == table.n - 1)
+        return np.asarray(other_is_all_the_rest[::-1])
+    return np.zeros(len(table.count), dtype=np.bool_)
 
 
 def _distinct(cell: Ints, n_cells: int) -> tuple[Ints, Ints, Ints]:

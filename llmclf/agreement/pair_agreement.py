@@ -6,9 +6,10 @@ from typing import Final
 
 from llmclf.agreement.cohen_kappa import kappa_replicates
 from llmclf.agreement.estimate import NO_PAIRS, Undefined
-from llmclf.agreement.krippendorff_alpha import krippendorff_alpha
+from llmclf.agreement.krippendorff_alpha import statistic_of_sets
 from llmclf.agreement.ratings import Ratings
-from llmclf.agreement.replicates import Replicates, delete_one
+from llmclf.agreement.replicates import Replicates
+from llmclf.agreement.set_distance import Masi
 from llmclf.levels import Level
 
 Pair = tuple[str, str]
@@ -18,7 +19,7 @@ COEFFICIENTS: Final = {
     Level.ORDINAL: "weighted_kappa_quadratic",
     Level.INTERVAL: "weighted_kappa_quadratic",
     Level.RATIO: "weighted_kappa_quadratic",
-    Level.SET: "krippendorff_alpha",
+    Level.SET: "krippendorff_alpha_masi",
 }
 """The measure of two annotators' agreement at each level."""
 
@@ -40,7 +41,8 @@ def pair_replicates(ratings: Ratings, pair: Pair) -> Replicates | Undefined:
         case Level.NOMINAL:
             return kappa_replicates(both, "unweighted")
         case Level.SET:
-            return delete_one(both, krippendorff_alpha)
+            alpha = statistic_of_sets(both, Masi)
+            return alpha if isinstance(alpha, Undefined) else Replicates.of(alpha, both)
         case _:
             return kappa_replicates(both, "quadratic")
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
-from llmclf.agreement.intervals import CONFIDENCE, without_interval
+from llmclf.agreement.intervals import without_interval
 from llmclf.agreement.pair_agreement import COEFFICIENTS, Pair, PairAgreement, pair_agreement
+from llmclf.agreement.rater_intervals import with_raters
 from llmclf.agreement.ratings import Ratings
 from llmclf.errors import InputError
 
@@ -124,18 +125,7 @@ def _without_each(experts: Sequence[str], ours: PairAgreement, reference: PairAg
 
 
 def _over_experts_too(difference: Estimate, without: Floats) -> Estimate:
-    """Add the variance of the delete-one jackknife over the r experts to that over items; t with r - 1 df."""
-    value, r = difference.value, len(without)
-    if difference.se is None:
-        return difference
-    if np.isnan(without).any():
-        reason = f"of {r} expert{'s' * (r != 1)} none can be left out, for no pair would be left"
-        return without_interval(value, difference.n_items, reason)
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
-
-    variance = difference.se**2 + (r - 1) / r * float(((without - without.mean()) ** 2).sum())
-    se = math.sqrt(variance)
-    t = float(stdtrit(r - 1, (1 + CONFIDENCE) / 2))
-    low, high = max(value - t * se, EXTREMES[0]), min(value + t * se, EXTREMES[1])
-    method = f"delete-one jackknives over items and over {r} experts, variances added, t with {r - 1} df"
-    return Estimate(value, se, low, high, difference.n_items, method)
+    if difference.se is not None and np.isnan(without).any():
+        reason = f"of {len(without)} expert{'s' * (len(without) != 1)} none can be left out, for no pair would be left"
+        return without_interval(difference.value, difference.n_items, reason)
+    return with_raters(difference, without, EXTREMES)

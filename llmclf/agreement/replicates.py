@@ -1,6 +1,5 @@
 """A statistic of all items, and again without each of them: what every jackknife is made of."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -8,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from llmclf.agreement.counts import Floats
-from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
+from llmclf.agreement.estimate import Estimate
+from llmclf.agreement.exchangeable import Statistic
 from llmclf.agreement.intervals import jackknife, without_interval
-from llmclf.agreement.ratings import MISSING, Ratings
+from llmclf.agreement.ratings import Ratings
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,17 @@ class Replicates:
     """The statistic without each item, NaN where the items left do not define it: shape (items,)."""
     counted: npt.NDArray[np.bool_]
     """Whether the item counts; where it does not, `without` is `value`: shape (items,)."""
+
+    @classmethod
+    def of(cls, statistic: Statistic, ratings: Ratings) -> Self:
+        """Spread the replicates of a statistic of these ratings, one for all items rated alike, over the items."""
+        counts = statistic.counts
+        per_pattern = statistic.without_one
+        if counts.hangs_on_one_item:  # nearly all items are rated alike, so that the table is small
+            per_pattern = statistic.of(counts.times - np.eye(len(counts.times)))
+        pattern = counts.pattern_of(ratings.codes)
+        without = np.where(pattern >= 0, per_pattern[pattern], statistic.value)
+        return cls(statistic.value, without, pattern >= 0)
 
     @property
     def n_items(self) -> int:
@@ -50,23 +61,3 @@ class Replicates:
         if np.isnan(without).any():
             return without_interval(self.value, len(without), "it is undefined without one of the items")
         return jackknife(self.value, without, bounds=bounds)
-
-
-def delete_one(ratings: Ratings, statistic: Callable[[Ratings], Coefficient]) -> Replicates | Undefined:
-    """Compute any statistic without each pairable item, once for all items that were rated alike."""
-    with_all = statistic(ratings)
-    if isinstance(with_all, Undefined):
-        return with_all
-    counted = np.count_nonzero(ratings.codes != MISSING, axis=1) >= 2
-    _, places, pattern = np.unique(ratings.codes[counted], axis=0, return_index=True, return_inverse=True)
-    distinct = np.array([_without(ratings, place, statistic) for place in np.flatnonzero(counted)[places]])
-    without = np.full(len(ratings.codes), with_all.value)
-    without[counted] = distinct[pattern.reshape(-1)]
-    return Replicates(with_all.value, without, counted)
-
-
-def _without(ratings: Ratings, place: int, statistic: Callable[[Ratings], Coefficient]) -> float:
-    codes = ratings.codes.copy()
-    codes[place] = MISSING
-    left = statistic(replace(ratings, codes=codes))
-    return left.value if isinstance(left, Estimate) else np.nan

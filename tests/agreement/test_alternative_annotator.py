@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, ttest_1samp  # type: ignore[import-untyped]  # no types
 
-from llmclf.agreement import Ratings, Undefined
+from llmclf.agreement import Rating, Ratings, Undefined
 from llmclf.agreement.alternative_annotator import AlternativeAnnotatorTest, alternative_annotator_test
 from llmclf.errors import InputError
 from llmclf.levels import Level
@@ -118,6 +118,14 @@ def test_undefined_without_items_enough() -> None:
     assert alternative_annotator_test(panel(n=29), MODEL, PEOPLE) == reason
     assert alternative_annotator_test(panel(), MODEL, PEOPLE[:1]) == reason
     assert alternative_annotator_test(panel(), MODEL, []) == reason
+
+
+def test_a_crowd_without_columns_is_refused() -> None:
+    rows = [Rating(f"item {i}", f"worker {i} {j}", "x") for i in range(600) for j in range(2)]
+    rows += [Rating(f"item {i}", "model", "y") for i in range(600)]
+    ratings = Ratings.from_rows(rows, Level.NOMINAL)
+    workers = [name for name in ratings.annotators if name != "model"]
+    assert alternative_annotator_test(ratings, "model", workers) == Undefined("more than 1000 annotators")
 
 
 def test_the_model_is_no_person() -> None:

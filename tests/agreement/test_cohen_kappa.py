@@ -1,8 +1,5 @@
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +18,7 @@ from llmclf.agreement.cohen_kappa import (
 from llmclf.agreement.intervals import wald_p
 from llmclf.levels import Level
 from tests.agreement import tables
+from tests.agreement.reference import reference
 from tests.agreement.tables import (
     coded,
     crossed,
@@ -38,10 +36,6 @@ KAPPAS: dict[Weights, Callable[..., Coefficient]] = {
 }
 
 
-def reference(name: str) -> Any:
-    return json.loads((Path(__file__).parents[1] / "reference" / name).read_text())
-
-
 def random_pair(n: int = 80, q: int = 5, seed: int = 5) -> Ratings:
     rng = np.random.default_rng(seed)
     first = rng.integers(0, q, n)
@@ -53,7 +47,7 @@ def random_pair(n: int = 80, q: int = 5, seed: int = 5) -> Ratings:
 
 @pytest.mark.parametrize("weights", KAPPAS)
 def test_fleiss_cohen_everitt_1969(weights: Weights) -> None:
-    published = reference("fleiss_cohen_everitt_1969.json")
+    published = reference("fleiss_cohen_everitt_1969")
     found = estimate(KAPPAS[weights](crossed(published["counts"]), interval="closed-form"))
     assert found.value == pytest.approx(published[weights]["kappa"], abs=1e-12)
     assert found.se == pytest.approx(published[weights]["se"], abs=1e-12)
@@ -63,14 +57,14 @@ def test_fleiss_cohen_everitt_1969(weights: Weights) -> None:
 
 
 def test_the_closed_form_interval_is_normal() -> None:
-    published = reference("fleiss_cohen_everitt_1969.json")
+    published = reference("fleiss_cohen_everitt_1969")
     found = estimate(weighted_kappa_quadratic(crossed(published["counts"]), interval="closed-form"))
     assert (found.low, found.high) == pytest.approx((0.412370, 0.720963), abs=1e-6)
 
 
 def test_cohen_1968() -> None:
     # his weighted kappa is no oracle: its weights were chosen by hand, and are distances on no scale
-    published = reference("cohen_1968.json")
+    published = reference("cohen_1968")
     counts = [[round(published["n"] * share) for share in row] for row in published["proportions"]]
     assert estimate(cohen_kappa(crossed(counts))).value == pytest.approx(published["kappa"], abs=5e-5)
 
@@ -97,7 +91,7 @@ def test_two_by_two(counts: list[list[int]], kappa: float, se: float) -> None:
 @pytest.mark.parametrize("weights", KAPPAS)
 def test_irr(weights: Weights) -> None:
     # irr's test statistics are no oracle: they are of the null hypothesis
-    published = reference("irr_kappa2.json")
+    published = reference("irr_kappa2")
     vision = estimate(KAPPAS[weights](crossed(published["vision_counts"])))
     assert vision.value == pytest.approx(published["vision"][weights], abs=1e-12)
     pair = table(tables.ANXIETY, Level.ORDINAL, list("123456")).select(["annotator 0", "annotator 1"])

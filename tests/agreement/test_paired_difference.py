@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from scipy.stats import t as student  # type: ignore[import-untyped]  # no types
 
 from llmclf.agreement import Ratings, Undefined
-from llmclf.agreement.krippendorff_alpha import krippendorff_alpha
+from llmclf.agreement.krippendorff_alpha import krippendorff_alpha_masi
 from llmclf.agreement.paired_difference import difference_from_annotator, difference_from_experts
 from llmclf.errors import InputError
 from llmclf.levels import Level
@@ -77,7 +78,7 @@ def test_experts_like_these_vary_too() -> None:
     se = np.sqrt(these.se**2 + 2 / 3 * ((without - without.mean()) ** 2).sum())
     assert like_these.se == pytest.approx(se)
     assert like_these.low == pytest.approx(these.value - student.ppf(0.975, 2) * se)
-    assert like_these.method == "delete-one jackknives over items and over 3 experts, variances added, t with 2 df"
+    assert like_these.method == "variance over items plus jackknife over annotators, t with 2 df"
 
 
 def test_model_and_crowd() -> None:
@@ -143,13 +144,13 @@ def test_experts_who_rated_no_item_in_common_are_named() -> None:
     assert found.to_dict()["strangers"] == [["annotator 0", "annotator 1"]]
 
 
-def test_sets_are_compared_by_alpha() -> None:
-    ratings = panel(n=15, level=Level.SET)
+def test_sets_are_compared_by_alpha_with_masi() -> None:
+    ratings = replace(panel(n=15, level=Level.SET), scale=("[]", '["a"]', '["a", "b"]', '["b", "c"]'))
     found = difference_from_annotator(ratings, MODEL, CROWD, EXPERTS)
 
     def by_definition(left: Ratings) -> float:
         ours, theirs = (
-            [estimate(krippendorff_alpha(left.select([who, expert]))).value for expert in EXPERTS]
+            [estimate(krippendorff_alpha_masi(left.select([who, expert]))).value for expert in EXPERTS]
             for who in (MODEL, CROWD)
         )
         return float(np.mean(ours) - np.mean(theirs))
@@ -157,6 +158,8 @@ def test_sets_are_compared_by_alpha() -> None:
     difference = estimate(found.difference)
     assert difference.value == pytest.approx(by_definition(ratings))
     assert difference.se == pytest.approx(jackknife_by_definition(ratings, by_definition), rel=1e-9)
+    assert found.coefficient == "krippendorff_alpha_masi"
+    assert isinstance(difference_from_experts(panel(level=Level.SET), MODEL, EXPERTS).difference, Undefined)
 
 
 def test_names_that_do_not_fit_are_refused() -> None:

@@ -3,10 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmclf.agreement import Coefficient, Ratings, Undefined
+from llmclf.agreement import Ratings, Undefined, krippendorff_alpha
 from llmclf.agreement.cohen_kappa import kappa_replicates, weighted_kappa_quadratic
-from llmclf.agreement.krippendorff_alpha import krippendorff_alpha
-from llmclf.agreement.replicates import Replicates, delete_one
+from llmclf.agreement.replicates import Replicates
 from llmclf.levels import Level
 from tests.agreement import tables
 from tests.agreement.tables import alpha_by_definition, estimate, jackknife_by_definition, table
@@ -72,34 +71,38 @@ def test_no_interval_where_one_item_holds_it_up() -> None:
     assert (one.n_items, one.method) == (1, "no interval: there is one item only")
 
 
-@pytest.mark.parametrize("level", list(Level))
-def test_any_statistic_can_be_computed_without_each_item(level: Level) -> None:
+@pytest.mark.parametrize("level", [Level.NOMINAL, Level.ORDINAL, Level.INTERVAL])
+def test_replicates_of_any_number_of_annotators_stand_at_their_items(level: Level) -> None:
     ratings = table(tables.KRIPPENDORFF_2011, level, list("12345"))
-    found = delete_one(ratings, krippendorff_alpha)
-    assert not isinstance(found, Undefined)
+    alpha = krippendorff_alpha.statistic(ratings)
+    assert not isinstance(alpha, Undefined)
+    found = Replicates.of(alpha, ratings)
+    assert found.value == pytest.approx(alpha_by_definition(ratings))
     assert found.counted.tolist() == [True] * 11 + [False]
     for i in range(12):
         left = replace(ratings, codes=np.delete(ratings.codes, i, axis=0))
-        assert found.without[i] == pytest.approx(estimate(krippendorff_alpha(left)).value)
-    if level is not Level.RATIO:
-        assert found.value == pytest.approx(alpha_by_definition(ratings))
+        assert found.without[i] == pytest.approx(alpha_by_definition(left))
 
 
-def test_items_rated_alike_are_left_out_once() -> None:
-    seen = []
+@pytest.mark.parametrize(
+    ("words", "undefined"),
+    [
+        ("11 11 22 1.", [0, 0, 1, 0]),
+        ("12 11 11", [1, 0, 0]),
+        ("11 22", [1, 1]),
+        ("12", [1]),
+        ("111 .12 1.1", [0, 1, 0]),
+    ],
+)
+def test_a_replicate_is_missing_where_one_label_or_nothing_is_left(words: str, undefined: list[int]) -> None:
+    ratings = table(words, Level.INTERVAL)
+    alpha = krippendorff_alpha.statistic(ratings)
+    assert not isinstance(alpha, Undefined)
+    assert np.isnan(Replicates.of(alpha, ratings).without).tolist() == [bool(one) for one in undefined]
 
-    def statistic(left: Ratings) -> Coefficient:
-        seen.append(left)
-        return krippendorff_alpha(left)
 
-    found = delete_one(table("11 12 11 22 12 1.", Level.NOMINAL), statistic)
-    assert not isinstance(found, Undefined)
-    assert len(seen) == 1 + 3
-    assert found.without[0] == found.without[2] != found.without[3]
-
-
-def test_undefined_statistics_have_no_replicates() -> None:
-    assert delete_one(table("11 11", Level.NOMINAL), krippendorff_alpha) == Undefined("only one label occurs")
-    hanging = delete_one(table("11 11 22", Level.NOMINAL), krippendorff_alpha)
-    assert not isinstance(hanging, Undefined)
-    assert np.isnan(hanging.without).tolist() == [False, False, True]
+def test_what_rounding_leaves_does_not_pass_for_a_replicate() -> None:
+    ratings = replace(table("11 11 11 12", Level.INTERVAL), scale=("0.1", "0.7"))
+    alpha = krippendorff_alpha.statistic(ratings)
+    assert not isinstance(alpha, Undefined)
+    assert np.isnan(Replicates.of(alpha, ratings).without).tolist() == [False, False, False, True]

@@ -1,15 +1,14 @@
 import csv
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from evals import alt_test
+from tests.agreement.reference import reference
 
 DATA = Path(os.environ.get("LLMCLF_DATA", "no such folder")) / "alttest"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the alternative annotator test's data are not here")
-PUBLISHED = Path(__file__).parents[1] / "reference" / "alttest_published.json"
 
 
 @needs_data
@@ -18,7 +17,7 @@ def test_all_published_results_are_recomputed() -> None:
         (c.reference.dataset, c.reference.model): (c.ours.at(c.reference.epsilon), c.ours.advantage_probability)
         for c in alt_test.compare()
     }
-    rows = json.loads(PUBLISHED.read_text())["rows"]
+    rows = reference("alttest_published")["rows"]
     assert len(ours) == len(rows) == 30
     for dataset, model, epsilon, verdict, winning_rate, advantage in rows:
         outcome, advantage_probability = ours[dataset, model]
