@@ -7,6 +7,9 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from llmclf.agreement import Estimate, Rating, Ratings, Undefined, coefficients
 from llmclf.agreement.coefficients import NAMES, Intervals
@@ -60,6 +63,16 @@ def test_a_coefficient_asked_by_name_says_why_it_does_not_fit_the_level() -> Non
     assert found["spearman"] == Undefined("labels of level nominal have no order")
     with pytest.raises(InputError, match="unknown coefficient 'cohens_kappa': did you mean 'cohen_kappa'"):
         coefficients(table("11 12 22", Level.NOMINAL), ["cohens_kappa"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(np.int8, (6, 1), elements=st.integers(-1, 3)), st.sampled_from(Level))
+def test_by_every_coefficient_an_annotator_agrees_with_a_copy(codes: npt.NDArray[np.int8], level: Level) -> None:
+    assume(len(np.unique(codes[codes >= 0])) > 1)
+    found = coefficients(coded(np.repeat(codes, 2, axis=1), level, 4), set(NAMES) - set(OF_SETS))
+    values = {name: one.value for name, one in found.items() if isinstance(one, Estimate)}
+    assert values == pytest.approx(dict.fromkeys(values, 1.0))
+    assert len(values) == (10 if level in (Level.NOMINAL, Level.SET) else 23)
 
 
 def test_intervals_may_be_over_items_or_over_items_and_raters_or_none() -> None:
