@@ -97,7 +97,7 @@ def test_a_model_that_changed_within_a_job_is_told_by_status_and_audit(
     cli: Cli, folder: Path, httpserver: HTTPServer
 ) -> None:
     arguments = ["--codebook", "mood.toml", "--job", "job.sqlite", "--backend", f"{httpserver.url_for('/v1')}#m"]
-    tables = ["model.csv", "people.csv", "--codebook", "mood.toml", "--kind", "expert", "--job", "job.sqlite"]
+    tables = ["job.sqlite", "--expert", "people.csv", "--codebook", "mood.toml"]
     (folder / "people.csv").write_text("item,annotator,label\na,x,glad\nb,x,sad\n")
 
     def annotate(table: str, model: str) -> None:
@@ -119,11 +119,11 @@ def test_a_model_that_changed_within_a_job_is_told_by_status_and_audit(
         shown = " ".join(cli(*command).out.split())
         assert "the model changed within the job: m-1, 1 answers" in shown
         assert "m-2, 1 answers" in shown
-    (plan,) = json.loads(cli("audit", *tables, "--json").out)["served"]
-    assert (plan["job"], plan["plan"], plan["annotator"]) == ("job.sqlite", 1, "m")
-    assert [(one["model"], one["answers"]) for one in plan["models"]] == [("m-1", 1), ("m-2", 1)]
-    assert plan["models"][0]["last"] <= plan["models"][1]["first"]
-    assert "no job file at missing" in cli("audit", *tables[:-1], "missing").err
+    (plan,) = json.loads(cli("audit", *tables, "--json").out)["plans"]
+    assert (plan["job"], plan["number"], plan["annotator"]) == ("job.sqlite", 1, "m")
+    assert [(one["model"], one["answers"]) for one in plan["served"]] == [("m-1", 1), ("m-2", 1)]
+    assert plan["served"][0]["last"] <= plan["served"][1]["first"]
+    assert "no file at missing" in cli("audit", "missing", *tables).err
 
 
 def test_retry_asks_for_samples_as_they_were_asked_for(cli: Cli, folder: Path, httpserver: HTTPServer) -> None:
