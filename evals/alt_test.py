@@ -82,7 +82,7 @@ def compare() -> list[Comparison]:
         ratings, people = tables[reference.dataset]
         ours = alternative_annotator_test(ratings, reference.model, people)
         if isinstance(ours, Undefined):
-            raise LlmclfError(f"{reference.dataset}: {ours.reason}")
+            raise LlmclfError(f"{reference.dataset}: {ours.undefined}")
         comparisons.append(Comparison(reference, ours))
     return comparisons
 

@@ -32,11 +32,12 @@ class Estimate:
 class Undefined:
     """A coefficient that these ratings do not define."""
 
-    reason: str
+    undefined: str
+    """The reason."""
 
     def to_dict(self) -> dict[str, str]:
         """Give the reason under the key `undefined`."""
-        return {"undefined": self.reason}
+        return asdict(self)
 
 
 Coefficient = Estimate | Undefined

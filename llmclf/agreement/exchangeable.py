@@ -89,7 +89,7 @@ def _fixed(statistic: Statistic) -> str | None:
 def _closed_form(statistic: Statistic) -> Estimate:
     linearised = statistic.linearised()
     if isinstance(linearised, Undefined):
-        return without_interval(statistic.value, statistic.counts.n_items, linearised.reason)
+        return without_interval(statistic.value, statistic.counts.n_items, linearised.undefined)
     x, counts = linearised
     n = counts.n_items
     if n == 1:

@@ -194,13 +194,13 @@ def _decide(
     reference: Coefficient, ceiling_lower: float | None, ceiling: float, test: MarginTest | Undefined
 ) -> tuple[Verdict, str]:
     if isinstance(reference, Undefined):
-        return "undefined", reference.reason
+        return "undefined", reference.undefined
     if ceiling_lower is None:
         return "undefined", f"the agreement of the experts has {reference.method}"
     if ceiling_lower <= ceiling:
         return "humans too unreliable", "the lower bound of the experts' agreement is not above the ceiling"
     if isinstance(test, Undefined):
-        return "undefined", test.reason
+        return "undefined", test.undefined
     reasons: dict[MarginVerdict, str] = {
         "non-inferior": "the lower bound of the difference is above the margin",
         "worse": "the upper bound of the difference is below the margin",

@@ -57,7 +57,7 @@ def pair_agreement(ratings: Ratings, pairs: Iterable[Pair]) -> PairAgreement | U
         if found == Undefined(NO_PAIRS):
             strangers.append(pair)
         elif isinstance(found, Undefined):
-            return Undefined(f"{' and '.join(pair)}: {found.reason}")
+            return Undefined(f"{' and '.join(pair)}: {found.undefined}")
         else:
             by_pair[pair] = found.value
             total = found if total is None else total + found

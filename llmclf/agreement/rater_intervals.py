@@ -38,7 +38,7 @@ def over_items_and_raters(
         left = coefficient(replace(ratings, codes=ratings.codes[:, kept], annotators=names))
         if isinstance(left, Undefined):
             who = f"annotator {ratings.annotators[group[0]]!r}" if len(group) == 1 else f"{len(group)} annotators"
-            return without_interval(over_items.value, over_items.n_items, f"without {who}: {left.reason}")
+            return without_interval(over_items.value, over_items.n_items, f"without {who}: {left.undefined}")
         replicates.append(left.value)
     return with_raters(over_items, np.array(replicates), bounds)
 

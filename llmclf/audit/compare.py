@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from llmclf.agreement import coefficients
-from llmclf.agreement.non_inferiority import NonInferiority as Tested
-from llmclf.agreement.non_inferiority import holm_adjusted
+from llmclf.agreement.non_inferiority import HolmVerdict, NonInferiority, holm_adjusted
 from llmclf.agreement.pair_agreement import COEFFICIENTS
 from llmclf.agreement.ratings import MISSING
 from llmclf.annotations import Kind
-from llmclf.audit.comparisons import agreement_of, shown_all
+from llmclf.audit.comparisons import agreement_of
 from llmclf.audit.labels import PEOPLE, Labels
 from llmclf.audit.model_audit import (
     above_crowd,
@@ -30,9 +29,7 @@ from llmclf.audit.model_audit import (
 from llmclf.audit.report import (
     Audit,
     Group,
-    HolmVerdict,
     ModelAudit,
-    NonInferiority,
     PairAgreement,
     QuestionAudit,
     Settings,
@@ -113,7 +110,7 @@ def _question(row: Sourced, codebook: Codebook) -> Question:
 
 def _of_question(
     labels: Labels,
-    verdicts: Mapping[tuple[str, str], Tested],
+    verdicts: Mapping[tuple[str, str], NonInferiority],
     settings: Settings,
     texts: Mapping[str, str],
     record: Lookup | None,
@@ -134,7 +131,7 @@ def _of_question(
                 annotator=model,
                 statuses=statuses(labels, model),
                 label_shares=label_shares(labels, model),
-                non_inferiority=NonInferiority.model_validate(verdicts[question.name, model].to_dict()),
+                non_inferiority=verdicts[question.name, model],
                 holm=_holm(question.name, model, verdicts),
                 above_crowd=above_crowd(labels, model),
                 against=comparisons(labels, model),
@@ -151,10 +148,10 @@ def _of_question(
     )
 
 
-def _holm(question: str, model: str, verdicts: Mapping[tuple[str, str], Tested]) -> HolmVerdict:
+def _holm(question: str, model: str, verdicts: Mapping[tuple[str, str], NonInferiority]) -> HolmVerdict:
     """Adjust over the questions that the model answered."""
     of_model = {name: found for (name, who), found in verdicts.items() if who == model}
-    return HolmVerdict.model_validate(holm_adjusted(of_model)[question].to_dict())
+    return holm_adjusted(of_model)[question]
 
 
 def _group(labels: Labels, kind: Kind) -> Group:
@@ -166,8 +163,8 @@ def _group(labels: Labels, kind: Kind) -> Group:
         n_annotators=len(ratings.annotators),
         n_items=int(np.count_nonzero(given.any(axis=1))),
         n_ratings=int(np.count_nonzero(given)),
-        coefficients=shown_all(coefficients(ratings)),
-        over_items_and_raters=shown_all(coefficients(ratings, over_raters, "items+raters")),
+        coefficients=coefficients(ratings),
+        over_items_and_raters=coefficients(ratings, over_raters, "items+raters"),
     )
 
 

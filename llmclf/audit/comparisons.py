@@ -15,8 +15,7 @@ from llmclf.agreement.prevalence_bias import divergence
 from llmclf.agreement.ratings import MISSING, Codes
 from llmclf.annotations import Kind
 from llmclf.audit.labels import Labels
-from llmclf.audit.report import Baseline, Coefficients, Comparison, Homogeneity, LabelAgreement, NoValue, Value
-from llmclf.audit.report import Coefficient as Shown
+from llmclf.audit.report import Baseline, Comparison
 from llmclf.levels import Level
 
 _NAMES: Final = ("percent_agreement", "cohen_kappa", "krippendorff_alpha", "gwet_ac1", "mcc", "macro_f1")
@@ -32,22 +31,10 @@ def names_of_pairs(level: Level) -> list[str]:
     return [*_NAMES, *(_MEASURED if measured else ()), *(_SETS if level is Level.SET else ())]
 
 
-def shown(coefficient: Coefficient) -> Shown:
-    """Give a coefficient as the document has it."""
-    if isinstance(coefficient, Undefined):
-        return NoValue(undefined=coefficient.reason)
-    return Value.model_validate(coefficient.to_dict())
-
-
-def shown_all(found: dict[str, Coefficient]) -> Coefficients:
-    """Give coefficients as the document has them."""
-    return {name: shown(coefficient) for name, coefficient in found.items()}
-
-
-def agreement_of(ratings: Ratings, pair: tuple[str, str]) -> Shown:
+def agreement_of(ratings: Ratings, pair: tuple[str, str]) -> Coefficient:
     """Give the agreement of two annotators by the coefficient that verdicts rest on."""
     found = pair_replicates(ratings, pair)
-    return shown(found if isinstance(found, Undefined) else found.estimate())
+    return found if isinstance(found, Undefined) else found.estimate()
 
 
 def compare(labels: Labels, model: str, person: str, kind: Kind) -> Comparison:
@@ -61,7 +48,6 @@ def compare(labels: Labels, model: str, person: str, kind: Kind) -> Comparison:
     if n_items:
         found = coefficients(both, names)
     ties = int(np.count_nonzero(labels.consensus.tied & (own != MISSING))) if kind is Kind.CROWD else 0
-    tested = stuart_maxwell(both)
     is_set = both.level is Level.SET
     return Comparison(
         kind=str(kind),
@@ -69,13 +55,11 @@ def compare(labels: Labels, model: str, person: str, kind: Kind) -> Comparison:
         n_items=n_items,
         ties=ties,
         agreement=agreement_of(labels.beside, (person, model)),
-        coefficients=shown_all(found),
+        coefficients=found,
         baseline=_baseline(both, paired, names) if n_items else None,
-        labels=_set_labels(both, labels.question.codes) if is_set else _labels(class_agreement(both)),
+        labels=_set_labels(both, labels.question.codes) if is_set else list(_classes(both)),
         confusion=[] if is_set else _confusion(both),
-        marginal_homogeneity=NoValue(undefined=tested.reason)
-        if isinstance(tested, Undefined)
-        else Homogeneity.model_validate(tested.to_dict()),
+        marginal_homogeneity=stuart_maxwell(both),
         divergence=divergence(found["cohen_kappa"], found["gwet_ac1"]),
     )
 
@@ -85,7 +69,7 @@ def _baseline(both: Ratings, paired: Codes, names: list[str]) -> Baseline:
     usual = int(np.bincount(theirs[paired]).argmax())
     always = np.where(paired, usual, MISSING).astype(both.codes.dtype)
     beside = replace(both, codes=np.column_stack([theirs, always]))
-    return Baseline(label=both.scale[usual], coefficients=shown_all(coefficients(beside, names)))
+    return Baseline(label=both.scale[usual], coefficients=coefficients(beside, names))
 
 
 def _confusion(both: Ratings) -> list[list[int]]:
@@ -93,29 +77,17 @@ def _confusion(both: Ratings) -> list[list[int]]:
     return table.tolist() if isinstance(table, np.ndarray) else []
 
 
-def _labels(found: tuple[ClassAgreement, ...] | Undefined) -> list[LabelAgreement]:
-    return [] if isinstance(found, Undefined) else [_label(one.label, one) for one in found]
+def _classes(both: Ratings) -> tuple[ClassAgreement, ...]:
+    found = class_agreement(both)
+    return () if isinstance(found, Undefined) else found
 
 
-def _label(name: str, one: ClassAgreement) -> LabelAgreement:
-    return LabelAgreement(
-        label=name,
-        n_reference=one.n_reference,
-        n_judged=one.n_judged,
-        n_both=one.n_both,
-        precision=shown(one.precision),
-        recall=shown(one.recall),
-        f1=shown(one.f1),
-    )
-
-
-def _set_labels(both: Ratings, members: tuple[str, ...]) -> list[LabelAgreement]:
+def _set_labels(both: Ratings, members: tuple[str, ...]) -> list[ClassAgreement]:
     """Compare sets label by label: whether each is in them."""
     sets = [set(json.loads(text)) for text in both.scale]
-    found = []
+    found: list[ClassAgreement] = []
     for member in members:
         applies = np.array([*(int(member in one) for one in sets), MISSING], dtype=np.int8)  # the last is that of -1
         binary = replace(both, codes=applies[both.codes], scale=("no", "yes"), level=Level.NOMINAL)
-        classes = class_agreement(binary)
-        found += [] if isinstance(classes, Undefined) else [_label(member, classes[1])]
+        found += [replace(one, label=member) for one in _classes(binary)[1:]]
     return found

@@ -6,12 +6,12 @@ import numpy as np
 
 from llmclf.agreement import Undefined
 from llmclf.agreement.alternative_annotator import alternative_annotator_test
-from llmclf.agreement.corrected import corrected
+from llmclf.agreement.corrected import Corrected, corrected
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.flip_rate import flip_rate
 from llmclf.agreement.long_form import LongForm
 from llmclf.agreement.non_inferiority import NonInferiority, non_inferiority
-from llmclf.agreement.paired_difference import difference_from_annotator
+from llmclf.agreement.paired_difference import PairedDifference, difference_from_annotator
 from llmclf.agreement.probability_quality import (
     brier_score,
     expected_calibration_error,
@@ -20,24 +20,22 @@ from llmclf.agreement.probability_quality import (
 )
 from llmclf.agreement.ratings import MISSING, Codes, Ratings
 from llmclf.agreement.risk_coverage import risk_coverage
-from llmclf.agreement.survey_equivalence import survey_equivalence
-from llmclf.agreement.variance_components import Facet, variance_components, variance_components_of_labels
-from llmclf.agreement.variance_components import VarianceComponents as Variance
+from llmclf.agreement.survey_equivalence import SurveyEquivalence, survey_equivalence
+from llmclf.agreement.variance_components import (
+    Facet,
+    VarianceComponents,
+    variance_components,
+    variance_components_of_labels,
+)
 from llmclf.annotations import Kind, LabelValue
-from llmclf.audit.comparisons import compare, shown
+from llmclf.audit.comparisons import compare
 from llmclf.audit.labels import Labels
 from llmclf.audit.report import (
     AlternativeAnnotator,
     Calibration,
     Comparison,
-    Corrected,
-    CrowdWorth,
-    NoValue,
-    PairedDifference,
-    RiskCoverage,
     Settings,
     Stability,
-    VarianceComponents,
 )
 from llmclf.errors import InputError
 from llmclf.levels import Level
@@ -82,45 +80,41 @@ def above_crowd(labels: Labels, model: str) -> PairedDifference | None:
     """Compare its agreement with the experts to the crowd's."""
     if not (labels.crowd_name and labels.experts):
         return None
-    found = difference_from_annotator(labels.beside, model, labels.crowd_name, labels.experts)
-    return PairedDifference.model_validate(found.to_dict())
+    return difference_from_annotator(labels.beside, model, labels.crowd_name, labels.experts)
 
 
-def alternative_annotator(labels: Labels, model: str, epsilons: tuple[float, ...]) -> AlternativeAnnotator | NoValue:
+def alternative_annotator(labels: Labels, model: str, epsilons: tuple[float, ...]) -> AlternativeAnnotator | Undefined:
     """Put it in the place of each expert or, where there is one at most, of each of the crowd."""
     kind = Kind.EXPERT if len(labels.experts) >= 2 else Kind.CROWD
     people = labels.names[kind]
     if len(people) < 2:
-        return NoValue(undefined="it takes two annotators or more of one kind")
+        return Undefined("it takes two annotators or more of one kind")
     if len(people) > _MOST_PEOPLE:
-        return NoValue(undefined=f"more than {_MOST_PEOPLE} annotators")
+        return Undefined(f"more than {_MOST_PEOPLE} annotators")
     found = alternative_annotator_test(labels.ratings.select([*people, model]), model, people)
     if isinstance(found, Undefined):
-        return NoValue(undefined=found.reason)
+        return found
     return AlternativeAnnotator.model_validate({"kind": str(kind), **found.to_dict(epsilons)})
 
 
-def crowd_worth(labels: Labels, model: str) -> CrowdWorth | NoValue | None:
+def crowd_worth(labels: Labels, model: str) -> SurveyEquivalence | Undefined | None:
     """Say how many crowd workers it is worth in predicting an expert or, without any, another worker."""
     if len(labels.names[Kind.CROWD]) < 2:
         return None
     if labels.crowd.n_items * labels.crowd.n_labels > _MOST_COUNTS:
-        return NoValue(undefined="too many items and labels to count each label of each item")
+        return Undefined("too many items and labels to count each label of each item")
     own = labels.ratings.select([model]).codes[:, 0]
     experts = LongForm.of(labels.ratings.select(labels.experts)) if labels.experts else None
-    found = survey_equivalence(labels.crowd, own, experts)
-    return (
-        NoValue(undefined=found.reason) if isinstance(found, Undefined) else CrowdWorth.model_validate(found.to_dict())
-    )
+    return survey_equivalence(labels.crowd, own, experts)
 
 
-def calibration(labels: Labels, model: str) -> Calibration | NoValue | None:
+def calibration(labels: Labels, model: str) -> Calibration | Undefined | None:
     """Hold its probabilities against the consensus of the experts or, without any, of the crowd."""
     rows = [row.annotation for row in labels.own_rows(model) if row.annotation.probabilities]
     if not rows:
         return None
     if labels.question.kind == "set":
-        return NoValue(undefined="the probabilities are of single labels, and the answers are sets")
+        return Undefined("the probabilities are of single labels, and the answers are sets")
     place = {item: at for at, item in enumerate(labels.ratings.items)}
     probabilities: Floats = np.full((len(place), len(labels.ratings.scale)), np.nan)
     for row in rows:
@@ -129,20 +123,17 @@ def calibration(labels: Labels, model: str) -> Calibration | NoValue | None:
     reference = labels.reference
     diagram = reliability_diagram(probabilities, reference)
     if isinstance(diagram, Undefined):
-        return NoValue(undefined=diagram.reason)
-    curve = risk_coverage(probabilities, reference)
+        return diagram
     return Calibration(
         reference="consensus of the experts" if labels.experts else "consensus of the crowd",
         origins=sorted({str(row.origin) for row in rows if row.origin}),
         n_items=sum(one.n_items for one in diagram),
-        brier_score=shown(brier_score(probabilities, reference)),
-        log_loss=shown(log_loss(probabilities, reference)),
-        expected_calibration_error=shown(expected_calibration_error(probabilities, reference, _BINS)),
+        brier_score=brier_score(probabilities, reference),
+        log_loss=log_loss(probabilities, reference),
+        expected_calibration_error=expected_calibration_error(probabilities, reference, _BINS),
         n_bins=_BINS,
-        reliability=[one.to_dict() for one in diagram],
-        risk_coverage=NoValue(undefined=curve.reason)
-        if isinstance(curve, Undefined)
-        else RiskCoverage.model_validate(curve.to_dict()),
+        reliability=list(diagram),
+        risk_coverage=risk_coverage(probabilities, reference),
     )
 
 
@@ -157,19 +148,16 @@ def stability(labels: Labels, model: str) -> Stability | None:
     codes = np.stack(
         [np.stack([repeats.get((prompt, run), missing) for run in runs], axis=1) for prompt in prompts], axis=1
     )  # items x prompts x runs
-    found = _components(labels.ratings, codes)
     return Stability(
         n_prompts=len(prompts),
         n_runs=len(runs),
-        flip_rate_of_runs=shown(flip_rate(codes)),
-        flip_rate_of_prompts=shown(flip_rate(np.swapaxes(codes, 1, 2))),
-        components=NoValue(undefined=found.reason)
-        if isinstance(found, Undefined)
-        else VarianceComponents.model_validate(found.to_dict()),
+        flip_rate_of_runs=flip_rate(codes),
+        flip_rate_of_prompts=flip_rate(np.swapaxes(codes, 1, 2)),
+        components=_components(labels.ratings, codes),
     )
 
 
-def _components(ratings: Ratings, codes: Codes) -> Variance | Undefined:
+def _components(ratings: Ratings, codes: Codes) -> VarianceComponents | Undefined:
     n_prompts, n_runs = codes.shape[1:]
     facet: Facet = "prompt" if n_prompts > 1 else "run"
     table = codes[:, 0] if n_prompts == 1 else codes[..., 0] if n_runs == 1 else codes
@@ -178,7 +166,7 @@ def _components(ratings: Ratings, codes: Codes) -> Variance | Undefined:
     return variance_components(np.where(table == MISSING, np.nan, ratings.values[table]), facet=facet)
 
 
-def corrections(labels: Labels, model: str) -> Corrected | NoValue | None:
+def corrections(labels: Labels, model: str) -> Corrected | Undefined | None:
     """Correct prevalence and mean by the experts' labels, where these are a probability sample."""
     sampled = {
         row.annotation.item: row.sampling_probability for row in labels.rows if row.sampling_probability is not None
@@ -186,11 +174,11 @@ def corrections(labels: Labels, model: str) -> Corrected | NoValue | None:
     if not sampled or not labels.experts:
         return None
     if labels.question.kind == "set":
-        return NoValue(undefined="a corrected prevalence is of single labels, and the answers are sets")
+        return Undefined("a corrected prevalence is of single labels, and the answers are sets")
     own = labels.ratings.select([model]).codes[:, 0]
     given = np.any(labels.ratings.select(labels.experts).codes != MISSING, axis=1)
     if tied := int(np.count_nonzero(given & (labels.reference == MISSING))):
-        return NoValue(undefined=f"the experts have no single label for {tied} of the sampled items")
+        return Undefined(f"the experts have no single label for {tied} of the sampled items")
     both = Ratings(
         np.stack([own, labels.reference], axis=1),
         labels.ratings.items,
@@ -201,6 +189,6 @@ def corrections(labels: Labels, model: str) -> Corrected | NoValue | None:
     )
     probability = np.array([sampled.get(item, np.nan) for item in both.items])
     try:
-        return Corrected.model_validate(corrected(both, probability).to_dict())
+        return corrected(both, probability)
     except InputError as error:
-        return NoValue(undefined=error.message)
+        return Undefined(error.message)

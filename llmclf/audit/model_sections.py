@@ -1,21 +1,15 @@
 """The sections about a model's own answers: stability, calibration, what follows from them, and the worst."""
 
+from llmclf.agreement import Coefficient, Undefined
+from llmclf.agreement.corrected import Corrected, Corrections
+from llmclf.agreement.probability_quality import ReliabilityBin
+from llmclf.agreement.risk_coverage import RiskCoverage as Curve
+from llmclf.agreement.variance_components import VarianceComponents
 from llmclf.audit.page import Block, Details, Link, Paragraph, Section, Table, Verbatim, Warnings
 from llmclf.audit.plots.reliability import Bin, Reliability, reliability
 from llmclf.audit.plots.risk_coverage import RiskCoverage, risk_coverage
 from llmclf.audit.plots.variance_bars import Component, VarianceBars, variance_bars
-from llmclf.audit.report import (
-    Audit,
-    Calibration,
-    Coefficient,
-    Corrected,
-    Corrections,
-    NoValue,
-    ReliabilityBin,
-    VarianceComponents,
-    WorstItem,
-)
-from llmclf.audit.report import RiskCoverage as Curve
+from llmclf.audit.report import Audit, Calibration, WorstItem
 from llmclf.audit.views import VALUES, answers, columns, figures, held, name_in, number_cells, one_line, reason
 
 _FEW = 100
@@ -83,7 +77,7 @@ def calibration(audit: Audit) -> Section:
         ]
         heads = columns("Question", "Score", *VALUES, "Against", "Origin", "Items:0")
         blocks.append(Table("Scores of probabilities", heads, tuple(rows)))
-    blocks += [Paragraph(f"{name}: {one.undefined}.") for name, one in found if isinstance(one, NoValue)]
+    blocks += [Paragraph(f"{name}: {one.undefined}.") for name, one in found if isinstance(one, Undefined)]
     if not blocks:
         blocks.append(Paragraph("The models gave no probabilities."))
     return Section("calibration", "Calibration", "Whether probabilities mean what they say.", tuple(blocks))
@@ -114,7 +108,7 @@ def conclusions(audit: Audit) -> Section:
             heads = columns("Label", "Method", *VALUES, "Note")
             caption = f"{name}: {one.estimand}; {one.n_expert} of {one.n_items} items have an expert's label"
             blocks.append(Table(caption, heads, tuple(rows)))
-        elif isinstance(one, NoValue):
+        elif isinstance(one, Undefined):
             blocks.append(Paragraph(f"{name}: no corrected estimate: {one.undefined}."))
     if not any(one for _, one in found):
         blocks.append(

@@ -5,6 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from llmclf.agreement import Undefined
+from llmclf.agreement.classification import ClassAgreement
+from llmclf.agreement.non_inferiority import MarginTest
+from llmclf.agreement.survey_equivalence import SurveyEquivalence, Workers
 from llmclf.annotations import Kind
 from llmclf.audit.gate import outcome
 from llmclf.audit.numbers import shown
@@ -13,18 +17,7 @@ from llmclf.audit.plots.crowd_size import CrowdPoint, CrowdSize, crowd_size
 from llmclf.audit.plots.difference import Difference, Differences, difference_with_margin
 from llmclf.audit.plots.epsilon_curve import EpsilonCurve, epsilon_curve
 from llmclf.audit.plots.forest import Forest, Reference, Row, forest
-from llmclf.audit.report import (
-    AlternativeAnnotator,
-    Audit,
-    Comparison,
-    CrowdWorth,
-    LabelAgreement,
-    MarginTest,
-    ModelAudit,
-    NoValue,
-    QuestionAudit,
-    Workers,
-)
+from llmclf.audit.report import AlternativeAnnotator, Audit, Comparison, ModelAudit, QuestionAudit
 from llmclf.audit.views import VALUES, Answer, answers, columns, figures, held, name_in, number_cells, reason
 from llmclf.audit.wording import models_of, name_of
 
@@ -135,8 +128,8 @@ def _bounds(audit: Audit) -> Table:
     return Table("One-sided 95 % bounds of the difference", heads, tuple(rows))
 
 
-def _by_the_margin(test: MarginTest | NoValue) -> tuple[float | None, float | None, str]:
-    if isinstance(test, NoValue):
+def _by_the_margin(test: MarginTest | Undefined) -> tuple[float | None, float | None, str]:
+    if isinstance(test, Undefined):
         return None, None, f"undefined: {test.undefined}"
     return test.lower, test.upper, test.verdict
 
@@ -181,7 +174,7 @@ def crowd(audit: Audit) -> Section:
         )
         blocks.append(Table("Agreement with the experts, less the crowd's", heads, tuple(rows)))
     worth = [(name_in(audit, one), one[1], one[1].crowd_worth) for one in answers(audit)]
-    known = [(name, model, found) for name, model, found in worth if isinstance(found, CrowdWorth)]
+    known = [(name, model, found) for name, model, found in worth if isinstance(found, SurveyEquivalence)]
     values = [
         value
         for _, _, found in known
@@ -214,14 +207,14 @@ def crowd(audit: Audit) -> Section:
                 ),
             )
         )
-    blocks += [Paragraph(f"{name}: {found.undefined}.") for name, _, found in worth if isinstance(found, NoValue)]
+    blocks += [Paragraph(f"{name}: {found.undefined}.") for name, _, found in worth if isinstance(found, Undefined)]
     lead = "Whether the model agrees with experts better than a crowd does, and how many of its workers it is worth."
     if not blocks:
         blocks.append(Paragraph("No crowd labelled these items."))
     return Section("crowd", "Crowd", lead, tuple(blocks))
 
 
-def _crowd_size(name: str, model: ModelAudit, found: CrowdWorth, limits: tuple[float, ...]) -> CrowdSize:
+def _crowd_size(name: str, model: ModelAudit, found: SurveyEquivalence, limits: tuple[float, ...]) -> CrowdSize:
     points = tuple(
         CrowdPoint(point.survey_size, point.score.value, point.score.low, point.score.high) for point in found.curve
     )
@@ -270,7 +263,7 @@ def _who_counts(model: ModelAudit) -> list[Comparison]:
 
 
 def _pooled(question: str, model: str, people: Sequence[Comparison]) -> Iterator[tuple[Cell, ...]]:
-    by_label: dict[str, list[LabelAgreement]] = defaultdict(list)
+    by_label: dict[str, list[ClassAgreement]] = defaultdict(list)
     for person in people:
         for one in person.labels:
             by_label[one.label].append(one)
@@ -295,7 +288,7 @@ def _homogeneity(audit: Audit) -> Table:
             test = one.marginal_homogeneity
             cells = (
                 (None, None, None, f"undefined: {test.undefined}")
-                if isinstance(test, NoValue)
+                if isinstance(test, Undefined)
                 else (test.statistic, test.df, test.p, test.method)
             )
             rows.append((question.question, model.annotator, one.annotator, *cells))
@@ -330,6 +323,8 @@ def alternative_annotator(audit: Audit) -> Section:
     heads = columns("Question", "People", "Score", "Advantage probability:2", "Epsilon:2", "Winning rate:2", "Test")
     if rows:
         blocks.append(Table("Outcomes at the epsilons that were chosen", heads, tuple(rows)))
-    blocks += [Paragraph(f"{name}: undefined, {test.undefined}.") for name, test in found if isinstance(test, NoValue)]
+    blocks += [
+        Paragraph(f"{name}: undefined, {test.undefined}.") for name, test in found if isinstance(test, Undefined)
+    ]
     lead = "Whether the model does better in the place of each person. To pass is not to be non-inferior."
     return Section("alt-test", "Alternative annotator test", lead, tuple(blocks))

@@ -1,36 +1,30 @@
-"""The audit as a typed document: what the JSON holds and every rendering shows."""
+"""The audit as a typed document: what the JSON holds and every rendering shows.
+
+Its parts are the results of `llmclf.agreement` as they are; what is not defined is `{undefined: reason}`.
+"""
 
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from llmclf.agreement.non_inferiority import MarginVerdict, Target, Verdict
+from llmclf.agreement import Coefficient, Undefined
+from llmclf.agreement.alternative_annotator import AtEpsilon, InPlaceOf
+from llmclf.agreement.classification import ClassAgreement
+from llmclf.agreement.corrected import Corrected
+from llmclf.agreement.marginal_homogeneity import HomogeneityTest
+from llmclf.agreement.non_inferiority import HolmVerdict, NonInferiority
+from llmclf.agreement.paired_difference import PairedDifference
+from llmclf.agreement.probability_quality import ReliabilityBin
+from llmclf.agreement.risk_coverage import RiskCoverage
+from llmclf.agreement.survey_equivalence import SurveyEquivalence
+from llmclf.agreement.variance_components import VarianceComponents
 from llmclf.served import Served
+
+Coefficients: TypeAlias = dict[str, Coefficient]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Value(_Part):
-    """An estimate with its 95 % interval; where that is None, `method` says why."""
-
-    value: float
-    se: float | None
-    low: float | None
-    high: float | None
-    n_items: int
-    method: str
-
-
-class NoValue(_Part):
-    """What is not defined, and the reason."""
-
-    undefined: str
-
-
-Coefficient: TypeAlias = Value | NoValue
-Coefficients: TypeAlias = dict[str, Coefficient]
 
 
 class Group(_Part):
@@ -61,30 +55,6 @@ class Baseline(_Part):
     coefficients: Coefficients
 
 
-class LabelAgreement(_Part):
-    """A model and one person on one label: how often each gave it, and what came together."""
-
-    label: str
-    n_reference: int
-    """The person's."""
-    n_judged: int
-    """The model's, on the same items."""
-    n_both: int
-    precision: Coefficient
-    recall: Coefficient
-    f1: Coefficient
-
-
-class Homogeneity(_Part):
-    """A test of the hypothesis that both give each label equally often."""
-
-    statistic: float | None
-    df: int | None
-    p: float
-    n_items: int
-    method: str
-
-
 class Comparison(_Part):
     """A model against one person, or against the consensus of a crowd."""
 
@@ -100,86 +70,13 @@ class Comparison(_Part):
     coefficients: Coefficients
     baseline: Baseline | None
     """None where no item has a label of theirs."""
-    labels: list[LabelAgreement]
+    labels: list[ClassAgreement]
+    """The person is the reference; of sets, whether each label is in them."""
     confusion: list[list[int]]
     """Theirs by row, the model's by column, in the scale's order; empty for sets."""
-    marginal_homogeneity: Homogeneity | NoValue
+    marginal_homogeneity: HomogeneityTest | Undefined
     divergence: str | None
     """What it means that kappa and Gwet's AC1 lie apart, where they do."""
-
-
-class MarginTest(_Part):
-    """A difference against the margin, by one-sided 95 % t bounds."""
-
-    target: Target
-    lower: float
-    upper: float
-    df: int
-    p_non_inferior: float
-    p_worse: float
-    verdict: MarginVerdict
-
-
-class PairedDifference(_Part):
-    """A model's mean agreement with the experts, less a reference from the same items."""
-
-    coefficient: str
-    n_experts: int
-    agreement: Coefficient
-    reference: Coefficient
-    difference: Coefficient
-    experts_like_these: Coefficient
-    strangers: list[tuple[str, str]]
-
-
-class ItemsNeeded(_Part):
-    """How many items would decide with 80 % power."""
-
-    if_as_observed: int | None
-    if_equal: int
-
-
-class NonInferiority(_Part):
-    """Whether a model agrees with the experts as they agree among themselves, up to a margin."""
-
-    verdict: Verdict
-    reason: str
-    margin: float
-    ceiling: float
-    ceiling_lower: float | None
-    these_experts: MarginTest | NoValue
-    experts_like_these: MarginTest | NoValue
-    items_needed: ItemsNeeded | None
-    comparison: PairedDifference
-
-
-class HolmVerdict(_Part):
-    """The verdict that stands among those on all questions."""
-
-    verdict: Verdict
-    n_tested: int
-    p_non_inferior: float | None
-    p_worse: float | None
-
-
-class InPlaceOf(_Part):
-    """The model in one annotator's place."""
-
-    annotator: str
-    n_items: int
-    model: float
-    human: float
-    sd: float
-
-
-class AtEpsilon(_Part):
-    """The outcome for one epsilon."""
-
-    epsilon: float
-    winning_rate: float
-    passes: bool
-    p: list[float]
-    wins: list[bool]
 
 
 class AlternativeAnnotator(_Part):
@@ -195,65 +92,6 @@ class AlternativeAnnotator(_Part):
     curve: list[tuple[float, float]]
 
 
-class Workers(_Part):
-    """A number of workers, or a bound on it."""
-
-    number: float
-    bound: Literal["fewer than", "at least"] | None
-
-
-class CurvePoint(_Part):
-    """The score of surveys of one size."""
-
-    survey_size: int
-    score: Value
-
-
-class CrowdWorth(_Part):
-    """How many crowd workers the model is worth: survey equivalence."""
-
-    workers: Workers
-    low: Workers
-    high: Workers
-    model: Value
-    curve: list[CurvePoint]
-    score: str
-    answer: str
-    """Whose answer is predicted."""
-    n_items: int
-    n_left_out: int
-    method: str
-
-
-class ReliabilityBin(_Part):
-    """The items whose top label has a probability in the bin."""
-
-    low: float
-    high: float
-    n_items: int
-    confidence: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-
-
-class RiskCoveragePoint(_Part):
-    """What comes of answering only at `threshold` or above."""
-
-    threshold: float
-    coverage: float
-    risk: float
-    low: float
-    high: float
-
-
-class RiskCoverage(_Part):
-    """The curve from the surest items to all, and the area under it."""
-
-    curve: list[RiskCoveragePoint]
-    area: Value
-
-
 class Calibration(_Part):
     """Whether probabilities mean what they say, against the people's consensus."""
 
@@ -267,26 +105,7 @@ class Calibration(_Part):
     n_bins: int
     """Of the calibration error; the diagram has its own."""
     reliability: list[ReliabilityBin]
-    risk_coverage: RiskCoverage | NoValue
-
-
-class Component(_Part):
-    """One source of variance."""
-
-    name: str
-    variance: Value
-    share: float
-    mean_square: float
-    degrees_of_freedom: int
-
-
-class VarianceComponents(_Part):
-    """The parts of the variance of one answer about one item."""
-
-    components: list[Component]
-    n_items: int
-    n_left_out: int
-    method: str
+    risk_coverage: RiskCoverage | Undefined
 
 
 class Stability(_Part):
@@ -296,26 +115,7 @@ class Stability(_Part):
     n_runs: int
     flip_rate_of_runs: Coefficient
     flip_rate_of_prompts: Coefficient
-    components: VarianceComponents | NoValue
-
-
-class Corrections(_Part):
-    """One number about all items, from the model's labels alone and corrected in three ways."""
-
-    uncorrected: Coefficient
-    design_supervised: Coefficient
-    prediction_powered: Coefficient
-    rogan_gladen: Coefficient | None
-
-
-class Corrected(_Part):
-    """What the experts would have labelled, had they labelled all items."""
-
-    estimand: str
-    n_items: int
-    n_expert: int
-    prevalence: dict[str, Corrections]
-    mean: Corrections | None
+    components: VarianceComponents | Undefined
 
 
 class RecordOfAnswer(_Part):
@@ -353,17 +153,18 @@ class ModelAudit(_Part):
     """Of the items with a label."""
     non_inferiority: NonInferiority
     holm: HolmVerdict
+    """The verdict that stands among those on all questions."""
     above_crowd: PairedDifference | None
     """Its agreement with experts less the crowd's; None without a crowd or experts."""
     against: list[Comparison]
-    alternative_annotator: AlternativeAnnotator | NoValue
-    crowd_worth: CrowdWorth | NoValue | None
-    """None without a crowd."""
-    calibration: Calibration | NoValue | None
+    alternative_annotator: AlternativeAnnotator | Undefined
+    crowd_worth: SurveyEquivalence | Undefined | None
+    """How many crowd workers it is worth; None without a crowd."""
+    calibration: Calibration | Undefined | None
     """None without probabilities."""
     stability: Stability | None
     """None where it was asked once, by one prompt."""
-    corrected: Corrected | NoValue | None
+    corrected: Corrected | Undefined | None
     """None where the table has no sampling probabilities."""
     worst_items: list[WorstItem]
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from llmclf.agreement import Coefficient, Undefined
 from llmclf.audit.page import Block, Column, Figure, SmallMultiples
-from llmclf.audit.report import Audit, Coefficient, ModelAudit, NoValue, QuestionAudit
+from llmclf.audit.report import Audit, ModelAudit, QuestionAudit
 from llmclf.audit.wording import models_of
 
 Answer = tuple[QuestionAudit, ModelAudit]
@@ -33,14 +34,14 @@ def name_in(audit: Audit, answer: Answer) -> str:
 
 def number_cells(coefficient: Coefficient) -> tuple[float | None, float | None, float | None]:
     """Give value, low and high; nothing where there is none."""
-    if isinstance(coefficient, NoValue):
+    if isinstance(coefficient, Undefined):
         return None, None, None
     return coefficient.value, coefficient.low, coefficient.high
 
 
 def reason(coefficient: Coefficient) -> str:
     """Say why there is no value or no interval."""
-    if isinstance(coefficient, NoValue):
+    if isinstance(coefficient, Undefined):
         return f"undefined: {coefficient.undefined}"
     return coefficient.method if coefficient.low is None else ""
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from llmclf.agreement import Coefficient, Estimate, Undefined
 from llmclf.audit.numbers import shown, shown_interval
-from llmclf.audit.report import Audit, Coefficient, ModelAudit, NoValue, QuestionAudit, Value
+from llmclf.audit.report import Audit, ModelAudit, QuestionAudit
 
 NAMES: Final = {
     "percent_agreement": "percent agreement",
@@ -31,7 +32,7 @@ def name_of(coefficient: str) -> str:
 
 def said(coefficient: Coefficient) -> str:
     """Write a coefficient with its interval, or why there is none."""
-    if isinstance(coefficient, NoValue):
+    if isinstance(coefficient, Undefined):
         return f"undefined ({coefficient.undefined})"
     return shown_interval(coefficient.value, coefficient.low, coefficient.high)
 
@@ -42,7 +43,7 @@ def sentence(question: QuestionAudit, model: ModelAudit) -> str:
     parts = [_agreement(question, model), _margin(model)]
     if found.verdict == "humans too unreliable":
         parts.append(f"the experts agree too little to be a standard: {found.reason}")
-    if model.above_crowd and isinstance(model.above_crowd.difference, Value):
+    if model.above_crowd and isinstance(model.above_crowd.difference, Estimate):
         difference = model.above_crowd.difference
         side = "above" if difference.value >= 0 else "below"
         parts.append(f"{side} the crowd by {_distance(difference)}")
@@ -52,7 +53,7 @@ def sentence(question: QuestionAudit, model: ModelAudit) -> str:
 
 def _agreement(question: QuestionAudit, model: ModelAudit) -> str:
     compared = model.non_inferiority.comparison
-    if isinstance(compared.agreement, NoValue):
+    if isinstance(compared.agreement, Undefined):
         crowd = next((one for one in model.against if one.kind == "crowd"), None)
         if crowd is None:
             return f"agreement is undefined: {compared.agreement.undefined}"
@@ -60,7 +61,7 @@ def _agreement(question: QuestionAudit, model: ModelAudit) -> str:
             f"agreement with the crowd ({crowd.annotator}) {said(crowd.agreement)} by {name_of(question.coefficient)}"
         )
     agreement = f"agreement with one expert {said(compared.agreement)}"
-    if isinstance(compared.reference, NoValue) or isinstance(compared.difference, NoValue):
+    if isinstance(compared.reference, Undefined) or isinstance(compared.difference, Undefined):
         return agreement
     side = "below" if compared.difference.value < 0 else "above"
     apart = shown(abs(compared.difference.value))
@@ -83,10 +84,10 @@ def _margin(model: ModelAudit) -> str:
             return f"{margin} is not shown{items}"
         case _:
             test = found.these_experts
-            return f"by itself {margin} would be {test.verdict}" if not isinstance(test, NoValue) else ""
+            return f"by itself {margin} would be {test.verdict}" if not isinstance(test, Undefined) else ""
 
 
-def _distance(difference: Value) -> str:
+def _distance(difference: Estimate) -> str:
     if difference.low is None or difference.high is None or difference.value >= 0:
         return said(difference)
     return shown_interval(-difference.value, -difference.high, -difference.low)

@@ -141,7 +141,7 @@ def _show(question: str, ratings: "Ratings", intervals: Intervals, found: "dict[
     undefined: dict[str, list[str]] = defaultdict(list)
     for name, coefficient in found.items():
         if isinstance(coefficient, Undefined):
-            undefined[coefficient.reason].append(name)
+            undefined[coefficient.undefined].append(name)
             continue
         interval = (
             coefficient.method

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from llmclf.agreement import Coefficient, Undefined
 from llmclf.audit.numbers import shown, spoken_interval
-from llmclf.audit.report import Audit, Coefficient, ModelAudit, NoValue, QuestionAudit
+from llmclf.audit.report import Audit, ModelAudit, QuestionAudit
 from llmclf.audit.wording import answers_of, conclusion, models_of, name_of, sentence
 from llmclf.cli.common import number
 
@@ -31,14 +32,14 @@ def _verdicts(audit: Audit, annotator: str) -> "Table":
     for question, model in answers_of(audit, annotator):
         found = model.non_inferiority
         compared, test = found.comparison, found.these_experts
-        bound = None if isinstance(test, NoValue) else test.lower
+        bound = None if isinstance(test, Undefined) else test.lower
         values = [_value(one) for one in (compared.agreement, compared.reference, compared.difference)]
         table.add_row(question.question, *values, number(bound), found.verdict)
     return table
 
 
 def _value(coefficient: Coefficient) -> str:
-    return "" if isinstance(coefficient, NoValue) else shown(coefficient.value)
+    return "" if isinstance(coefficient, Undefined) else shown(coefficient.value)
 
 
 def _question(question: QuestionAudit, terminal: "Console") -> None:
@@ -99,6 +100,6 @@ def _table(*columns: str, no_wrap: tuple[str, ...] = ()) -> "Table":
 
 
 def _cell(coefficient: Coefficient) -> str:
-    if isinstance(coefficient, NoValue):
+    if isinstance(coefficient, Undefined):
         return f"undefined: {coefficient.undefined}"
     return spoken_interval(coefficient.value, coefficient.low, coefficient.high)

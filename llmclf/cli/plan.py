@@ -180,7 +180,7 @@ def _show(question: str, found: "Plan | Undefined") -> None:
 
     terminal = console()
     if isinstance(found, Undefined):
-        terminal.print(f"\n{question or 'pilot'}: undefined: {found.reason}", markup=False)
+        terminal.print(f"\n{question or 'pilot'}: undefined: {found.undefined}", markup=False)
         return
     pilot = found.pilot
     terminal.print(

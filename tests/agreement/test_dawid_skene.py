@@ -132,4 +132,4 @@ def test_a_million_annotators_who_rate_little_are_not_fitted() -> None:
     truth = np.random.default_rng(0).integers(0, 2, 100_000)
     found = dawid_skene(erring_crowd(truth, 1_000_000, per_item=3, accuracy=0.8, n_labels=2))
     assert isinstance(found, Undefined)
-    assert re.fullmatch(r"300000 ratings are fewer than \d+ parameters: \d+ annotators' errors", found.reason)
+    assert re.fullmatch(r"300000 ratings are fewer than \d+ parameters: \d+ annotators' errors", found.undefined)

@@ -144,4 +144,4 @@ def test_a_regression_without_a_solution_is_undefined() -> None:
     always = ExpertSample(np.where(np.isnan(drawn.outcome), np.nan, 1), np.ones(len(drawn.x)), drawn.probability)
     found = design_supervised_regression(always, drawn.x, Regression.LOGISTIC)
     assert isinstance(found, Undefined)
-    assert "no solution" in found.reason
+    assert "no solution" in found.undefined

@@ -188,7 +188,7 @@ def test_undefined() -> None:
     hangs[0] = 2
     on_one = plan(coded(hangs, Level.ORDINAL, 4), MODEL, EXPERTS, 0.1)
     assert isinstance(on_one, Undefined)
-    assert "no interval" in on_one.reason
+    assert "no interval" in on_one.undefined
 
 
 def test_refusals() -> None:

@@ -109,7 +109,7 @@ def test_unequal_sampling_is_undefined() -> None:
         prediction_powered_regression(unequal, drawn.x, Regression.LINEAR),
     ):
         assert isinstance(found, Undefined)
-        assert "DSL does not" in found.reason
+        assert "DSL does not" in found.undefined
 
 
 @pytest.mark.parametrize("regression", list(Regression))
@@ -129,4 +129,4 @@ def test_separated_labels_are_undefined() -> None:
     separated = ExpertSample(outcome, truth, np.full(40, 0.5))
     found = prediction_powered_regression(separated, x, Regression.LOGISTIC)
     assert isinstance(found, Undefined)
-    assert "separated" in found.reason
+    assert "separated" in found.undefined

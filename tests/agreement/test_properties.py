@@ -252,8 +252,8 @@ def test_what_defines_nothing(codes: Codes, reason: str, level: Level) -> None:
     for name, one in found_in(codes, level).items():
         assert isinstance(one, Undefined)
         only_for_two = name in ("scott_pi", "cohen", "quadratic") and codes.shape[1] == 1
-        other_level = one.reason.startswith(f"labels of level {level}")
-        assert one.reason == reason or only_for_two or other_level, name
+        other_level = one.undefined.startswith(f"labels of level {level}")
+        assert one.undefined == reason or only_for_two or other_level, name
 
 
 @pytest.mark.parametrize("level", list(Level))

@@ -96,7 +96,7 @@ def test_bounds(codes: Codes, pair: Codes) -> None:
     found += [(one, one(coded(pair, Level.ORDINAL, Q))) for one in OF_TWO]
     for one, coefficient in found:
         if isinstance(coefficient, Undefined):
-            assert coefficient.reason
+            assert coefficient.undefined
             continue
         lowest = LOWEST.get(one, -1.0)
         assert lowest - 1e-9 <= coefficient.value <= 1 + 1e-9

@@ -70,7 +70,7 @@ def test_a_share_below_what_false_positives_make_is_none() -> None:
 def test_no_better_than_chance_is_undefined() -> None:
     found = rogan_gladen(5, 10, 0.5, 0.5)
     assert isinstance(found, Undefined)
-    assert "no better than chance" in found.reason
+    assert "no better than chance" in found.undefined
 
 
 @pytest.mark.parametrize("numbers", [(11, 10, 0.9, 0.9), (1, 0, 0.9, 0.9), (1, 10, 1.1, 0.9), (1, 10, 0.9, -0.1)])
