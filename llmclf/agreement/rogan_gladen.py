@@ -12,8 +12,9 @@ import numpy as np
 
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
-from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample, Z, interval
+from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample, interval
 from llmclf.agreement.intervals import CONFIDENCE
+from llmclf.agreement.wilson import wilson
 from llmclf.errors import InputError
 
 Interval = Literal["wilson", "blaker"]
@@ -41,8 +42,9 @@ def rogan_gladen(
     gain = sensitivity + specificity - 1
     if gain <= 0:
         return _no_better_than_chance(sensitivity, specificity)
-    apparent = wilson(positive, n) if interval == "wilson" else blaker(positive, n)
-    value, low, high = (_cut((p + specificity - 1) / gain) for p in (positive / n, *apparent))
+    share = np.asarray(positive / n)
+    apparent = wilson(share, np.asarray(float(n))) if interval == "wilson" else blaker(positive, n)
+    value, low, high = (_cut((float(p) + specificity - 1) / gain) for p in (share, *apparent))
     return Estimate(value, None, low, high, n, f"Rogan-Gladen, known rates, {_METHODS[interval]}; {ESTIMAND}")
 
 
@@ -74,13 +76,6 @@ def rogan_gladen_estimated(sample: ExpertSample) -> Coefficient:
     influence = (f - p - theta * of_se + (1 - theta) * of_sp) / gain
     method = f"Rogan-Gladen, sensitivity {se:.3f} and specificity {sp:.3f} estimated, delta method, normal; {ESTIMAND}"
     return interval(_cut(float(theta)), math.sqrt(float(influence @ influence)) / len(f), len(f), method, (0.0, 1.0))
-
-
-def wilson(positive: int, n: int) -> tuple[float, float]:
-    """Give the interval of a share by the score test (Wilson 1927)."""
-    p = positive / n
-    middle, half = p + Z**2 / (2 * n), Z * math.sqrt(p * (1 - p) / n + (Z / (2 * n)) ** 2)
-    return (middle - half) / (1 + Z**2 / n), (middle + half) / (1 + Z**2 / n)
 
 
 def blaker(positive: int, n: int) -> tuple[float, float]:

@@ -1,5 +1,6 @@
-"""The report's three files."""
+"""The report's files."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from llmclf.errors import TableError
 
 
 def write_report(folder: Path, audit: Audit) -> None:
-    """Write report.html, report.json and report.md.
+    """Write report.html, report.json with its schema, and report.md.
 
     Raises:
         TableError: the folder cannot be written.
@@ -21,6 +22,7 @@ def write_report(folder: Path, audit: Audit) -> None:
     files = {
         "report.html": html(page),
         "report.json": audit.model_dump_json(),
+        "report.schema.json": json.dumps(Audit.model_json_schema(mode="serialization")),
         "report.md": markdown(replace(page, sections=page.sections[-1:])),
     }
     try:

@@ -8,7 +8,8 @@ from scipy.stats import beta, binom  # type: ignore[import-untyped]  # scipy has
 
 from llmclf.agreement import Undefined
 from llmclf.agreement.expert_sample import ExpertSample
-from llmclf.agreement.rogan_gladen import blaker, rogan_gladen, rogan_gladen_estimated, wilson
+from llmclf.agreement.rogan_gladen import blaker, rogan_gladen, rogan_gladen_estimated
+from llmclf.agreement.wilson import wilson
 from llmclf.errors import InputError
 from tests.agreement.samples import TRUE_PREVALENCE, Simulated
 from tests.agreement.tables import estimate
@@ -19,7 +20,8 @@ REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "epir_rogan_gl
 
 def test_wilson_interval_of_epir() -> None:
     of = REFERENCE["wilson"]
-    assert wilson(of["positive"], of["n"]) == pytest.approx((of["ap"]["lower"], of["ap"]["upper"]), abs=1e-12)
+    low, high = wilson(np.array([of["positive"] / of["n"]]), np.array([float(of["n"])]))
+    assert (low[0], high[0]) == pytest.approx((of["ap"]["lower"], of["ap"]["upper"]), abs=1e-12)
     found = estimate(rogan_gladen(of["positive"], of["n"], of["sensitivity"], of["specificity"]))
     assert (found.value, found.low, found.high) == pytest.approx(tuple(of["tp"].values()), abs=1e-12)
     assert found.se is None

@@ -109,7 +109,7 @@ def test_a_wrong_option_is_one_line(cli: Cli, folder: Path, option: str, value: 
     assert len(run.err.splitlines()) == 1
 
 
-def test_the_report_is_three_files_of_which_each_can_be_read_alone(cli: Cli, folder: Path) -> None:
+def test_each_file_of_the_report_can_be_read_alone(cli: Cli, folder: Path) -> None:
     table = answers(folder, {**EXPERTS, "good": 0.05}, KINDS)
     run = cli("audit", table, "--codebook", "mood.toml", "--out", "report")
     assert run.code == 0, run.err
@@ -123,6 +123,8 @@ def test_the_report_is_three_files_of_which_each_can_be_read_alone(cli: Cli, fol
     (model,) = document.questions[0].models
     assert model.non_inferiority.verdict == "non-inferior"
     assert [(source.name, source.n_annotations) for source in document.sources] == [("all.csv", 800)]
+    schema = json.loads((folder / "report" / "report.schema.json").read_text(encoding="utf-8"))
+    assert {"undefined", "value"} <= {name for part in schema["$defs"].values() for name in part.get("properties", {})}
     markdown = (folder / "report" / "report.md").read_text(encoding="utf-8")
     assert "Agreement of two annotators is Cohen's kappa" in markdown
     assert "good may stand in for one of these 3 experts in 1 of 1 question" in markdown
