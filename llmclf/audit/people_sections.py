@@ -124,7 +124,7 @@ def _bounds(audit: Audit) -> Table:
                     "decides" if target == "these experts" else "",
                 )
             )
-    heads = columns("Question", "Model", "Target", "Difference:2", "Lower:2", "Upper:2", "By the margin", "Which")
+    heads = columns("Question", "Model", "Target", "Difference:3", "Lower:3", "Upper:3", "By the margin", "Which")
     return Table("One-sided 95 % bounds of the difference", heads, tuple(rows))
 
 

@@ -92,7 +92,7 @@ def _headline(audit: Audit, annotator: str) -> Headline:
                 needed,
             )
         )
-    heads = columns("Question", "Gate", "Verdict", "Difference:2", "Bound:2", "Margin:2", "p, Holm:3", "Items needed:0")
+    heads = columns("Question", "Gate", "Verdict", "Difference:3", "Bound:3", "Margin:2", "p, Holm:3", "Items needed:0")
     return Headline(
         annotator,
         conclusion(audit, annotator),

@@ -71,9 +71,10 @@ def _agreement(question: QuestionAudit, model: ModelAudit) -> str:
 def _margin(model: ModelAudit) -> str:
     found = model.non_inferiority
     margin = f"a margin of {shown(found.margin)}"
+    non_inferiority = f"non-inferiority at {margin} is"
     match found.verdict:
         case "non-inferior":
-            return f"{margin} is shown"
+            return f"{non_inferiority} shown"
         case "worse":
             return f"worse by more than {margin}"
         case "undefined":
@@ -81,10 +82,10 @@ def _margin(model: ModelAudit) -> str:
         case "inconclusive":
             needed = found.items_needed
             items = f"; about {needed.if_equal} items would decide if it is as good" if needed else ""
-            return f"{margin} is not shown{items}"
+            return f"{non_inferiority} not shown{items}"
         case _:
             test = found.these_experts
-            return f"by itself {margin} would be {test.verdict}" if not isinstance(test, Undefined) else ""
+            return f"by {margin} alone it would be {test.verdict}" if not isinstance(test, Undefined) else ""
 
 
 def _distance(difference: Estimate) -> str:

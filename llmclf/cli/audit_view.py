@@ -34,7 +34,7 @@ def _verdicts(audit: Audit, annotator: str) -> "Table":
         compared, test = found.comparison, found.these_experts
         bound = None if isinstance(test, Undefined) else test.lower
         values = [_value(one) for one in (compared.agreement, compared.reference, compared.difference)]
-        table.add_row(question.question, *values, number(bound), found.verdict)
+        table.add_row(question.question, *values, "" if bound is None else shown(bound, 3), found.verdict)
     return table
 
 
