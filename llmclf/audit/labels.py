@@ -188,4 +188,6 @@ def _ratings(question: Question, rows: Iterable[Sourced]) -> Ratings:
         Rating(row.annotation.item, row.annotation.annotator, label_text(row.annotation.label), row.where)
         for row in rows
     ]
+    if not any(rating.label for rating in ratings):
+        raise InputError(f"question {question.name!r} has no labels", "Take its rows out, or fill them in")
     return Ratings.from_rows(ratings, question.level, None if question.level is Level.SET else question.codes)

@@ -113,12 +113,14 @@ def test_what_a_person_reads_fits_80_columns(cli: Cli) -> None:
         (["model.csv", "asked.csv"], ["--kind", "crowd"], "asked.csv: row 1: unknown question 'mod'"),
         (["model.csv", "same.csv"], ["--kind", "crowd"], "the annotator 'm' is crowd here and model elsewhere"),
         (["model.csv", "missing.csv"], ["--kind", "crowd"], "no file at missing.csv"),
+        (["blank.csv"], [], "question 'mood' has no labels"),
     ],
 )
 def test_bad_input_is_one_line(cli: Cli, tables: Path, files: list[str], options: list[str], said: str) -> None:
     (tables / "other.csv").write_text("item,annotator,label\n1,a,happy\n")
     (tables / "asked.csv").write_text("item,question,annotator,label\n1,mod,a,glad\n")
     (tables / "same.csv").write_text("item,annotator,label\n1,m,glad\n")
+    (tables / "blank.csv").write_text("item,annotator,kind,label\n1,m,model,\n1,a,crowd,\n")
     run = cli("audit", *files, *options, "--codebook", "mood.toml")
     assert run.code == 2
     assert said in run.err
