@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from llmclf.agreement import Undefined
 from llmclf.audit.gate import outcome
+from llmclf.audit.label_sections import classes
 from llmclf.audit.model_sections import calibration, conclusions, stability, worst_items
 from llmclf.audit.numbers import shown
 from llmclf.audit.page import Block, Bullets, Headline, Page, Paragraph, Section, Table, Verdict
-from llmclf.audit.people_sections import alternative_annotator, classes, crowd, human_ceiling, model_and_experts
+from llmclf.audit.people_sections import alternative_annotator, crowd, human_ceiling, model_and_experts
 from llmclf.audit.report import Audit, Plan
 from llmclf.audit.views import columns, number_cells, one_line
 from llmclf.audit.wording import answers_of, conclusion, models_of, name_of, sentence

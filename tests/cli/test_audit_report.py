@@ -174,6 +174,28 @@ def test_a_job_of_two_codebooks_is_audited_by_the_one_that_is_asked_for(cli: Cli
     assert run.out.count("m may stand in") + run.out.count("m: no verdict") == 1
 
 
+def test_plans_of_one_model_in_a_job_are_prompts_whose_answers_are_compared(cli: Cli, folder: Path) -> None:
+    def say(request: Request) -> Completion:
+        is_other = "Is the writer" in "".join(message.content for message in request.messages)
+        return Completion(request.id, json.dumps({"label": "sad" if is_other else "glad"}))
+
+    text = (folder / "mood.toml").read_text()
+    (folder / "other.toml").write_text(text.replace("How does the writer feel?", "Is the writer glad or sad?"))
+    for book in ("mood.toml", "other.toml"):
+        backend = ScriptedBackend(say, name="m", forms=frozenset({Structured}))
+        job = Job(folder / "job.sqlite", Codebook.load(folder / book), backend)
+        for _ in job.run(Item(f"i{n}", text=f"text {n}") for n in range(4)):
+            pass
+        job.close()
+    (folder / "people.csv").write_text("item,annotator,label\n" + "".join(f"i{n},a,glad\n" for n in range(4)))
+    run = cli("audit", "job.sqlite", "--expert", "people.csv", "--codebook", "mood.toml", "--json")
+    assert run.code == 0, run.err
+    (model,) = json.loads(run.out)["questions"][0]["models"]
+    assert model["label_shares"] == {"glad": 1.0, "sad": 0.0}  # by the first plan
+    assert model["stability"]["n_prompts"] == 2
+    assert model["stability"]["flip_rate_of_prompts"]["value"] == 1.0
+
+
 def test_repeats_by_prompt_and_run_tell_how_stable_a_model_is(cli: Cli, folder: Path) -> None:
     random = Random(3)
     rows = ["item,annotator,kind,label,prompt,run"]
