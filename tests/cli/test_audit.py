@@ -57,6 +57,16 @@ def test_a_model_beside_a_crowd(cli: Cli) -> None:
     assert [item["item"] for item in model["worst_items"]] == ["2"]
 
 
+def test_the_worst_items_are_those_on_which_people_are_surest(cli: Cli, tables: Path) -> None:
+    answers = {"1": ["sad", "sad", "glad"], "2": ["sad", "sad", "sad"], "3": ["sad", "sad", "sad"], "5": ["sad"]}
+    rows = [
+        f"{item},{who},{label}" for item, labels in answers.items() for who, label in zip("xyz", labels, strict=False)
+    ]
+    (tables / "crowd.csv").write_text("item,annotator,label\n" + "\n".join(rows) + "\n")
+    (model,) = audited(cli, "model.csv", "--crowd", "crowd.csv")["models"]
+    assert [item["item"] for item in model["worst_items"]] == ["2", "5", "1"]
+
+
 def test_a_model_beside_each_expert(cli: Cli, tables: Path) -> None:
     (tables / "anna.csv").write_text("item,mood\n1,glad\n2,sad\n3,sad\n")
     (tables / "ben.csv").write_text("item,mood\n1,sad\n2,sad\n3,sad\n")
