@@ -54,7 +54,7 @@ def test_a_model_as_good_as_the_experts_is_non_inferior_and_a_poor_one_is_worse(
     assert good["non_inferiority"]["verdict"] == "non-inferior"
     assert good["non_inferiority"]["these_experts"]["lower"] > -0.1
     assert bad["non_inferiority"]["verdict"] == "worse"
-    assert good["holm"]["n_tested"] == bad["holm"]["n_tested"] == 1  # each model by itself
+    assert [model["holm"]["verdict"] for model in (good, bad)] == ["non-inferior", "worse"]  # each by itself
     assert bad["alternative_annotator"]["at"][0]["winning_rate"] == 0.0
     assert good["alternative_annotator"]["at"][-1]["passes"]
 
