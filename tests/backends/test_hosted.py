@@ -1024,6 +1024,7 @@ def test_closing_ends_the_wait_for_a_retry(server: HTTPServer, connect: Opener) 
 
 def test_closing_ends_the_wait_for_a_server_that_is_down(server: HTTPServer, connect: Opener) -> None:
     answered, waiting, woken = threading.Event(), threading.Event(), threading.Event()
+    arrived = threading.Semaphore(0)
 
     async def wait(seconds: float) -> None:
         if is_turn := seconds <= 1:  # a request that failed before the server was down waits longer
@@ -1038,6 +1039,7 @@ def test_closing_ends_the_wait_for_a_server_that_is_down(server: HTTPServer, con
     def handle(received: Received) -> Response:
         if asked(received) == "first":
             return Response(json.dumps(chat()), content_type="application/json")
+        arrived.release()
         answered.wait(PATIENCE)
         return hang_up(received)
 
@@ -1045,6 +1047,8 @@ def test_closing_ends_the_wait_for_a_server_that_is_down(server: HTTPServer, con
     backend = connect(concurrency=7, sleep=wait)
     replies = backend.answer(question(n, "other" if n else "first") for n in range(7))
     next(replies)
+    for _ in range(6):
+        assert arrived.acquire(timeout=PATIENCE)  # one that is on its way at the end would meet the next test
     answered.set()
     assert waiting.wait(PATIENCE)
     backend.close()
