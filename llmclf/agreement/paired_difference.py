@@ -53,13 +53,15 @@ class PairedDifference:
 def difference_from_experts(ratings: Ratings, annotator: str, experts: Sequence[str]) -> PairedDifference:
     """Compare the agreement of an annotator with each expert to that of the experts among themselves.
 
-    Not with their consensus, which agrees better than any of them.
+    Not with their consensus, which agrees better than any of them. Both on the items that the annotator labelled: one
+    who leaves out what is hard must not be held against experts who did not.
 
     Raises:
         InputError: there is no such annotator, or one is among the experts.
 
     """
     _not_among(experts, annotator)
+    ratings = ratings.labelled_by([annotator])
     there_are = "is one" if experts else "are none"
     among = (
         pair_agreement(ratings, combinations(experts, 2))
@@ -72,11 +74,14 @@ def difference_from_experts(ratings: Ratings, annotator: str, experts: Sequence[
 def difference_from_annotator(ratings: Ratings, annotator: str, other: str, experts: Sequence[str]) -> PairedDifference:
     """Compare the agreement of an annotator with each expert to that of another: a crowd's consensus, or a model.
 
+    Both on the items that the two labelled.
+
     Raises:
         InputError: there is no such annotator, or one is among the experts.
 
     """
     _not_among(experts, annotator, other)
+    ratings = ratings.labelled_by([annotator, other])
     ours, others = (pair_agreement(ratings, [(who, expert) for expert in experts]) for who in (annotator, other))
     return _difference(ratings, ours, others, experts)
 

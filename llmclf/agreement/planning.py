@@ -135,7 +135,7 @@ def plan(
     assumed = pilot.value if difference is None else difference
     names = [model, *experts]
     strangers = {(names.index(one), names.index(other)) for one, other in comparison.strangers}
-    studies = _Studies(Patterns.of(ratings.select(names)), replicates, seed)
+    studies = _Studies(Patterns.of(ratings.labelled_by([model]).select(names)), replicates, seed)
     designs = []
     for n_experts in range(2, len(experts) + 1):
         if choices := _choices(len(experts), n_experts, strangers, seed):

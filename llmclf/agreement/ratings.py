@@ -160,6 +160,21 @@ class Ratings:
         codes, left = _arranged(item, raters[item, slot], self.codes[item, slot], shape)
         return replace(self, codes=codes, annotators=tuple(annotators), raters=left)
 
+    def labelled_by(self, annotators: Sequence[str]) -> Self:
+        """Leave out all ratings of the items that one of these annotators did not label; the items stay as they are.
+
+        Raises:
+            InputError: there is no such annotator, or there are too many for a column each.
+
+        """
+        if self.raters is not None:
+            raise InputError(
+                f"{len(self.annotators)} annotators are too many to compare two by two", "Give --kind crowd"
+            )
+        labelled = (self.select(annotators).codes != MISSING).all(axis=1)
+        codes = np.where(labelled[:, np.newaxis], self.codes, MISSING).astype(self.codes.dtype)
+        return replace(self, codes=codes)
+
     def drop(self, annotators: Sequence[str]) -> Self:
         """Leave these annotators out.
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from llmclf.agreement.interval_warning import commonest_share, interval_warning
-from llmclf.agreement.ratings import pairable
+from llmclf.agreement.ratings import MISSING, pairable
 from llmclf.annotations import Kind
 from llmclf.audit.labels import Labels
 from llmclf.audit.report import Plan
@@ -15,7 +17,16 @@ def question_warnings(labels: Labels) -> list[str]:
     people = labels.ratings.select([*labels.experts, *labels.names[Kind.CROWD]])
     share = commonest_share(people)
     warning = share and interval_warning(len(pairable(people.codes)), share)
-    return [f"{labels.question.name}: {warning}"] if warning else []
+    found = [f"{labels.question.name}: {warning}"] if warning else []
+    rated = (people.codes != MISSING).any(axis=1)
+    for model in labels.models:
+        shared = int(np.count_nonzero(rated & (labels.ratings.select([model]).codes[:, 0] != MISSING)))
+        if shared < np.count_nonzero(rated):
+            found.append(
+                f"{labels.question.name}: {model} has a label for {shared} of the {np.count_nonzero(rated)} items that "
+                "people labelled, and all that is said is about those; see its statuses, and whether ids are the same"
+            )
+    return found
 
 
 def plan_warnings(plans: Sequence[Plan]) -> list[str]:

@@ -49,6 +49,7 @@ def from_experts(ratings: Ratings, experts: tuple[str, ...] = EXPERTS) -> float:
 def test_model_and_experts(level: Level, missing: float) -> None:
     ratings = panel(missing=missing, level=level)
     found = difference_from_experts(ratings, MODEL, EXPERTS)
+    ratings = ratings.labelled_by([MODEL])  # what the model did not label counts for nobody
     difference = estimate(found.difference)
     assert difference.value == pytest.approx(from_experts(ratings))
     assert difference.value == pytest.approx(estimate(found.agreement).value - estimate(found.reference).value)

@@ -256,6 +256,23 @@ def test_without_a_probability_sample_nothing_is_corrected_and_it_is_said(cli: C
     assert "undefined" in model["corrected"]
 
 
+def test_a_model_that_leaves_out_what_is_hard_is_held_against_experts_on_the_rest(cli: Cli, folder: Path) -> None:
+    random = Random(11)
+    rows = ["item,annotator,kind,label"]
+    for item in range(200):
+        is_easy = item < 100
+        truth = random.random() < 0.5
+        rows += [f"i{item},{who},expert,{LABELS[truth if is_easy else random.random() < 0.5]}" for who in EXPERTS]
+        said = LABELS[truth ^ (random.random() < 0.15)] if is_easy else ""
+        rows.append(f"i{item},m,model,{said}")
+    (folder / "all.csv").write_text("\n".join(rows) + "\n")
+    question = audited(cli, "all.csv")
+    found = question["models"][0]["non_inferiority"]
+    assert found["comparison"]["reference"]["value"] == 1.0
+    assert found["verdict"] != "non-inferior"
+    assert "m has a label for 100 of the 200 items" in question["warnings"][0]
+
+
 def test_a_crowd_says_how_many_of_its_workers_the_model_is_worth(cli: Cli, folder: Path) -> None:
     crowd = {f"w{n}": 0.3 for n in range(7)}
     kinds = KINDS | dict.fromkeys(crowd, Kind.CROWD)
