@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from llmclf.agreement.estimate import Estimate
-from llmclf.agreement.ratings import MISSING, Codes
 
 CONFIDENCE = 0.95
 JACKKNIFE = "delete-one jackknife over items, t with n - 1 df"
@@ -63,17 +62,6 @@ def normal(value: float, se: float, n_items: int, method: str) -> Estimate:
 def without_interval(value: float, n_items: int, reason: str) -> Estimate:
     """Give a value that has no interval, with the reason."""
     return Estimate(value, None, None, None, n_items, f"no interval: {reason}")
-
-
-def hangs_on_one_item(codes: Codes) -> bool:
-    """Tell whether there is an item without which only one label would occur, in codes of pairable items.
-
-    Without that item a chance-corrected coefficient is undefined, and so is its jackknife.
-    """
-    highest = codes.max(axis=1)
-    lowest = np.where(codes == MISSING, highest[:, np.newaxis], codes).min(axis=1)
-    items_of_one_label = np.bincount(highest[highest == lowest], minlength=1)
-    return bool(items_of_one_label.max() == len(codes) - 1)
 
 
 def wald_p(estimate: Estimate) -> float | None:
