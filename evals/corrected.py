@@ -21,7 +21,8 @@ from llmclf.agreement.corrected import corrected
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.design_supervised import cross_fitted, design_supervised_regression
 from llmclf.agreement.estimating_equations import Regression, solve
-from llmclf.agreement.expert_sample import ExpertSample, interval
+from llmclf.agreement.expert_sample import ExpertSample
+from llmclf.agreement.intervals import UNBOUNDED, normal
 from llmclf.agreement.prediction_powered import prediction_powered_regression
 from llmclf.agreement.ratings import Ratings
 from llmclf.levels import Level
@@ -144,7 +145,8 @@ def _slope_of_labels(x: Floats, labels: Floats) -> Coefficient:
     if isinstance(theta, Undefined):
         return theta
     variance = np.linalg.inv(Regression.LOGISTIC.information(x, x @ theta)) / len(x)
-    return interval(float(theta[1]), math.sqrt(variance[1, 1]), len(x), "logistic regression on the model's labels")
+    method = "logistic regression on the model's labels"
+    return normal(float(theta[1]), math.sqrt(variance[1, 1]), len(x), method, UNBOUNDED)
 
 
 if __name__ == "__main__":

@@ -175,7 +175,8 @@ def read_annotations(
 ) -> Iterator[tuple[int, Annotation]]:
     """Read a table of annotations, each with the number of its row; labels are as they are written.
 
-    In a table of forms without an annotator column, the file's name is the annotator's.
+    A table with all columns that `write_annotations` writes is read by these. In a table of forms without an annotator
+    column, the file's name is the annotator's.
 
     Raises:
         TableError: a column is missing, or a cell does not hold what its column says.
@@ -183,6 +184,8 @@ def read_annotations(
     """
     rows = read_rows(path)
     first = next(rows)
+    if set(COLUMNS) <= set(first):
+        columns = AnnotationColumns()
     answers = [column for column, _ in columns.questions] or [columns.annotator, columns.label]
     require_columns(path, first, [columns.item, *answers])
     for number, row in enumerate(chain([first], rows), start=1):

@@ -150,6 +150,10 @@ def _read_forms(path: str | Path, columns: RatingColumns, given_format: str | No
 
 def _read_wide(path: str | Path, columns: RatingColumns, given_format: str | None) -> Answers:
     def choose(first: Row) -> dict[str, CellReader]:
+        if columns.item in columns.raters:
+            raise InputError(
+                f"the column {columns.item!r} is the items' and no rater's", "Leave it out of --rater-columns"
+            )
         raters = columns.raters or [name for name in first if name != columns.item]
         return {columns.item: _read_name, **dict.fromkeys(raters, _read_label)}
 
@@ -230,7 +234,7 @@ def _read_set(text: str, known: Sequence[str] | None, separator: str | None) -> 
     members = _members(text)
     if not text.strip():
         return ""
-    if members is None and separator is None:
+    if members is None and not separator:
         raise ScaleError(
             f"the label {text!r} is no set", 'Write it as ["a", "b"], or say by --set-separator what parts its members'
         )

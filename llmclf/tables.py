@@ -34,7 +34,8 @@ def table_format(path: str | Path, given: str | None = None, option: str = "--fo
     if name not in FORMATS:
         raise TableError(
             f"{path}: cannot tell the format",
-            f"Name the file *.csv, *.jsonl or *.parquet, or give {option} {'|'.join(FORMATS)}",
+            "Name the file *.csv, *.jsonl or *.parquet, or, where the command takes it, "
+            f"give {option} {'|'.join(FORMATS)}",
         )
     return name
 
@@ -105,7 +106,10 @@ def require_columns(path: str | Path, row: Row, columns: Iterable[str]) -> None:
     """
     for column in columns:
         if column not in row:
-            raise TableError(f"{path}: {unknown('column', column, row)}")
+            raise TableError(
+                f"{path}: {unknown('column', column, row)}",
+                "Correct the header, whose columns are parted by commas, or name the column by an option: see --help",
+            )
 
 
 class _Lines(Iterator[str]):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmclf.agreement.counts import Floats, Ints
-from llmclf.agreement.estimate import Coefficient, Undefined
+from llmclf.agreement.estimate import ONE_ITEM, Coefficient, Undefined
 from llmclf.agreement.intervals import jackknife, without_interval
 from llmclf.agreement.pair_table import PairTable, pair_table
 from llmclf.agreement.ratings import Ratings
@@ -57,7 +57,7 @@ def macro_f1(ratings: Ratings) -> Coefficient:
     in_use = np.count_nonzero(given)
     value = float(f1.sum() / in_use)
     if table.n == 1:
-        return without_interval(value, 1, "there is one item only")
+        return without_interval(value, 1, ONE_ITEM)
     i, j, same = table.first, table.second, table.same
     less = 1 + same  # how often an item of the cell was given the label i, and j, too
     one, other = (_share(2 * (both[c] - same), given[c] - less) for c in (i, j))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmclf.agreement.counts import Floats, Ints
-from llmclf.agreement.estimate import NO_PAIRS, ONE_LABEL, Coefficient, Undefined
+from llmclf.agreement.estimate import NO_PAIRS, ONE_ITEM, ONE_LABEL, Coefficient, Undefined
 from llmclf.agreement.intervals import jackknife, normal, without_interval
 from llmclf.agreement.pair_table import PairTable
 from llmclf.agreement.ratings import MISSING, Ratings
@@ -153,7 +153,7 @@ def _estimate(kappa: _Kappa | Undefined, interval: Interval) -> Coefficient:
     if isinstance(kappa, Undefined):
         return kappa
     if kappa.table.n == 1:
-        return without_interval(kappa.value, 1, "there is one item only")
+        return without_interval(kappa.value, 1, ONE_ITEM)
     if interval == "closed-form":
         return normal(kappa.value, kappa.standard_error(), kappa.table.n, CLOSED_FORM)
     if np.isnan(kappa.without).any():

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Estimate, Undefined
-from llmclf.agreement.intervals import jackknife
+from llmclf.agreement.intervals import jackknifed_mean
 from llmclf.agreement.probability_quality import NO_ITEMS, scored_items
 from llmclf.agreement.ratings import Codes
 from llmclf.errors import InputError
@@ -76,8 +76,8 @@ def conformal_sets(
     return ConformalSets(
         level,
         float(threshold),
-        _mean(sets[np.arange(len(y)), y].astype(np.float64), 1),
-        _mean(size.astype(np.float64), p.shape[1]),
+        jackknifed_mean(sets[np.arange(len(y)), y].astype(np.float64), (0.0, 1.0)),
+        jackknifed_mean(size.astype(np.float64), (0.0, p.shape[1])),
         tuple(np.bincount(size, minlength=p.shape[1] + 1).tolist()),
         sets,
         n,
@@ -86,9 +86,3 @@ def conformal_sets(
 
 def _fewest(level: float) -> int:
     return math.ceil(level / (1 - level) - 1e-9)
-
-
-def _mean(per_item: Floats, highest: float) -> Estimate:
-    n = len(per_item)
-    without = (per_item.sum() - per_item) / max(n - 1, 1)
-    return jackknife(float(per_item.mean()), without, bounds=(0.0, highest))

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from llmclf.agreement.counts import Floats
-from llmclf.agreement.estimate import NO_PAIRS, ONE_LABEL, Coefficient, Estimate, Undefined
-from llmclf.agreement.intervals import CONFIDENCE, NO_SPREAD, without_interval
+from llmclf.agreement.estimate import NO_PAIRS, ONE_ITEM, ONE_LABEL, Coefficient, Undefined
+from llmclf.agreement.intervals import student, without_interval
 from llmclf.agreement.ratings import MISSING, Codes, Ratings
 
 MOST_ANNOTATORS: Final = 200
@@ -54,7 +54,7 @@ def conger_kappa(ratings: Ratings, interval: Interval = "jackknife") -> Coeffici
     p_a, p_e = float(agreement.sum() / n_items), float(by_chance.sum() / (r * (r - 1)))
     kappa = (p_a - p_e) / (1 - p_e)
     if n == 1:
-        return without_interval(kappa, n_items, "there is one item only")
+        return without_interval(kappa, n_items, ONE_ITEM)
     # how far each item moves p_a and p_e, times n
     of_agreement = n / n_items * np.where(pairable, agreement - (p_a if interval == "jackknife" else p_e), 0.0)
     moves = 2 * n / rated[:, np.newaxis] * (others - by_chance[:, np.newaxis]) / (r * (r - 1))
@@ -62,7 +62,7 @@ def conger_kappa(ratings: Ratings, interval: Interval = "jackknife") -> Coeffici
     of_chance = sum((by_label[column] for by_label, column in zip(moves, codes.T, strict=True)), np.zeros(n))
     influence = (of_agreement - of_agreement.mean() - (1 - kappa) * of_chance) / (1 - p_e)
     se = math.sqrt(influence @ influence / (n * (n - 1)))
-    return _with_t_interval(kappa, se, n - 1, n_items, METHODS[interval])
+    return student(kappa, se, n_items, f"{METHODS[interval]}, t with {n - 1} df", df=n - 1)
 
 
 def _agreement(codes: Codes) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -73,12 +73,3 @@ def _agreement(codes: Codes) -> tuple[Floats, npt.NDArray[np.bool_]]:
         agreeing += np.count_nonzero((one == other) & (one != MISSING), axis=1)
     m = np.count_nonzero(codes != MISSING, axis=1)
     return 2 * agreeing / np.maximum(m * (m - 1), 1), m >= 2
-
-
-def _with_t_interval(kappa: float, se: float, df: int, n_items: int, method: str) -> Estimate:
-    if se < NO_SPREAD:
-        return without_interval(kappa, n_items, "its standard error is zero, so its spread is unknown")
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
-
-    half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * se
-    return Estimate(kappa, se, max(kappa - half, -1.0), min(kappa + half, 1.0), n_items, f"{method}, t with {df} df")

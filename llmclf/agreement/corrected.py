@@ -8,9 +8,9 @@ import numpy as np
 
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.design_supervised import cross_fitted, design_supervised_mean
-from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
-from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample, check_probability_sample, interval
-from llmclf.agreement.intervals import without_interval
+from llmclf.agreement.estimate import ONE_ITEM, Coefficient, Estimate, Undefined
+from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample, check_probability_sample
+from llmclf.agreement.intervals import normal, without_interval
 from llmclf.agreement.prediction_powered import prediction_powered_mean
 from llmclf.agreement.ratings import MISSING, Codes, Ratings
 from llmclf.agreement.rogan_gladen import rogan_gladen_estimated
@@ -127,9 +127,9 @@ def _uncorrected(said: Floats, bounds: _Bounds) -> Coefficient:
         return Undefined("the model labelled no item")
     value = float(said.mean())
     if len(said) == 1:
-        return without_interval(value, 1, "there is one item only")
+        return without_interval(value, 1, ONE_ITEM)
     se = float(said.std(ddof=1)) / math.sqrt(len(said))
-    return interval(value, se, len(said), "the model's labels alone, normal; not what experts would have said", bounds)
+    return normal(value, se, len(said), "the model's labels alone, normal; not what experts would have said", bounds)
 
 
 def _document(corrections: Corrections) -> dict[str, Any]:

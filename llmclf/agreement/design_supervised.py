@@ -12,7 +12,8 @@ import numpy as np
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Undefined
 from llmclf.agreement.estimating_equations import Regression, solve
-from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample, interval
+from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample
+from llmclf.agreement.intervals import UNBOUNDED, normal
 from llmclf.agreement.ratings import Codes
 
 METHOD = f"DSL, normal; {ESTIMAND}"
@@ -24,7 +25,7 @@ def design_supervised_mean(sample: ExpertSample, bounds: tuple[float, float] = (
     if sample.is_sampled.sum() == 1:
         return Undefined("one item only has an expert label")
     y = pseudo_outcome(sample)
-    return interval(float(y.mean()), float(y.std(ddof=1)) / math.sqrt(len(y)), len(y), METHOD, bounds)
+    return normal(float(y.mean()), float(y.std(ddof=1)) / math.sqrt(len(y)), len(y), METHOD, bounds)
 
 
 def design_supervised_regression(
@@ -42,7 +43,7 @@ def design_supervised_regression(
     psi = x * (regression.mean(eta) - y)[:, np.newaxis]
     inverse = np.linalg.inv(regression.information(x, eta))
     se = np.sqrt(np.diag(inverse @ (psi.T @ psi / len(x)) @ inverse) / len(x))
-    return tuple(interval(float(b), float(s), len(x), METHOD) for b, s in zip(theta, se, strict=True))
+    return tuple(normal(float(b), float(s), len(x), METHOD, UNBOUNDED) for b, s in zip(theta, se, strict=True))
 
 
 def pseudo_outcome(sample: ExpertSample) -> Floats:

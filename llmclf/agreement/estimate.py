@@ -5,6 +5,7 @@ from typing import Final
 
 NO_PAIRS: Final = "no item has two ratings"
 ONE_LABEL: Final = "only one label occurs"
+ONE_ITEM: Final = "there is one item only"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from llmclf.agreement.bootstrap import Bootstrap, bca, resamples
 from llmclf.agreement.counts import Counts, Floats
-from llmclf.agreement.estimate import NO_PAIRS, ONE_LABEL, Coefficient, Estimate, Undefined
+from llmclf.agreement.estimate import NO_PAIRS, ONE_ITEM, ONE_LABEL, Coefficient, Estimate, Undefined
 from llmclf.agreement.intervals import jackknife, student, without_interval
 from llmclf.agreement.ratings import Codes
 
@@ -78,7 +78,7 @@ def _fixed(statistic: Statistic) -> str | None:
     """Say why a coefficient cannot be computed without each of its items."""
     counts = statistic.counts
     if counts.n_items == 1:
-        return "there is one item only"
+        return ONE_ITEM
     if counts.pairable.n_items == 1:
         return "one item only has two ratings"
     if np.isnan(statistic.without_one).any():
@@ -93,7 +93,7 @@ def _closed_form(statistic: Statistic) -> Estimate:
     x, counts = linearised
     n = counts.n_items
     if n == 1:
-        return without_interval(statistic.value, n, "there is one item only")
+        return without_interval(statistic.value, n, ONE_ITEM)
     mean = counts.times @ x / n
     se = math.sqrt(float(counts.times @ (x - mean) ** 2) / (n * (n - 1)))
     return student(statistic.value, se, n, CLOSED_FORM, statistic.bounds)

@@ -3,19 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from llmclf.agreement.counts import Floats
-from llmclf.agreement.estimate import Estimate
-from llmclf.agreement.intervals import CONFIDENCE, NO_SPREAD, without_interval
 from llmclf.errors import InputError
 
 ESTIMAND: Final = "what these experts would have labelled"
-Z: Final = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _FAR = 5
 """Standard deviations by which the number of expert labels cannot differ from what the probabilities promise."""
 
@@ -85,13 +81,3 @@ def check_probability_sample(
             f"{n} items have expert labels, but the sampling probabilities add up to {promised:.1f}",
             "Give every item the probability with which it was chosen for the experts",
         )
-
-
-def interval(
-    value: float, se: float, n_items: int, method: str, bounds: tuple[float, float] = (-math.inf, math.inf)
-) -> Estimate:
-    """Give a value its large-sample interval, cut at the bounds."""
-    if se < NO_SPREAD:
-        return without_interval(value, n_items, "its standard error is zero, so its spread is unknown")
-    low, high = max(value - Z * se, bounds[0]), min(value + Z * se, bounds[1])
-    return Estimate(value, se, low, high, n_items, method)

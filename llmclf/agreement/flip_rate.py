@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from llmclf.agreement.estimate import Coefficient, Undefined
-from llmclf.agreement.intervals import jackknife
+from llmclf.agreement.intervals import jackknifed_mean
 from llmclf.agreement.ratings import MISSING, Codes
 
 
@@ -23,9 +23,6 @@ def flip_rate(codes: Codes) -> Coefficient:
         pairs += both.sum(axis=1)
         flips += (both & (one != other)).sum(axis=1)
     paired = pairs > 0
-    n = int(paired.sum())
-    if n == 0:
+    if not paired.any():
         return Undefined("no item has two answers")
-    share = flips[paired] / pairs[paired]
-    without = (share.sum() - share) / max(n - 1, 1)
-    return jackknife(float(share.mean()), without, bounds=(0.0, 1.0))
+    return jackknifed_mean(flips[paired] / pairs[paired], (0.0, 1.0))

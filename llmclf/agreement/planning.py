@@ -118,7 +118,9 @@ def plan(
         InputError: the margin or the power makes no sense, or there are fewer than two experts, or labels are sets.
 
     """
-    if not (margin > 0 and 0 < power < 1):
+    if difference is not None and not math.isfinite(difference):
+        raise InputError(f"the difference is {difference:g}", "Give a number, or leave it to the pilot")
+    if not (0 < margin < math.inf and 0 < power < 1):
         raise InputError(f"margin {margin:g}, power {power:g}", "The margin is above 0, and the power between 0 and 1")
     if len(experts) < 2:
         raise InputError(

@@ -13,7 +13,8 @@ import numpy as np
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Undefined
 from llmclf.agreement.estimating_equations import Regression, solve
-from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample, interval
+from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample
+from llmclf.agreement.intervals import UNBOUNDED, normal
 
 _UNEQUAL = Undefined("sampling probabilities differ, and PPI++ weighs items alike; DSL does not")
 
@@ -38,7 +39,7 @@ def prediction_powered_mean(
         lam = _within_0_1(float((y - y.mean()) @ (f - f.mean())) / n, variance)
     value = lam * others.mean() + (y - lam * f).mean()
     se = np.sqrt(lam**2 * others.var() / n_others + (y - lam * f).var() / n)
-    return interval(float(value), float(se), n + n_others, _method(lam), bounds)
+    return normal(float(value), float(se), n + n_others, _method(lam), bounds)
 
 
 def prediction_powered_regression(
@@ -64,7 +65,7 @@ def prediction_powered_regression(
     n, n_others = len(at.outcome), len(at.others)
     spread = n / n_others * _covariance(lam * at.others) + _covariance(at.outcome - lam * at.predicted)
     se = np.sqrt(np.diag(at.inverse @ spread @ at.inverse) / n)
-    return tuple(interval(float(b), float(s), len(x), _method(lam)) for b, s in zip(theta, se, strict=True))
+    return tuple(normal(float(b), float(s), len(x), _method(lam), UNBOUNDED) for b, s in zip(theta, se, strict=True))
 
 
 def tuned_lambda(sample: ExpertSample, x: Floats, regression: Regression, theta: Floats) -> float:

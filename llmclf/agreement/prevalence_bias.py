@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from llmclf.agreement.counts import Ints
-from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
-from llmclf.agreement.intervals import jackknife
+from llmclf.agreement.estimate import Coefficient, Undefined
+from llmclf.agreement.intervals import jackknifed_mean
 from llmclf.agreement.pair_table import pair_table
 from llmclf.agreement.ratings import Ratings
 
@@ -38,9 +35,9 @@ def prevalence_bias(ratings: Ratings) -> PrevalenceBias | Undefined:
         return Undefined(f"the scale has {table.q} labels; prevalence and bias index are for two")
     toward_first = 1 - table.first - table.second
     return PrevalenceBias(
-        _mean(toward_first, table.count),
-        _mean(table.second - table.first, table.count),
-        _mean(2 * table.same - 1, table.count),
+        jackknifed_mean(toward_first, (-1.0, 1.0), table.count),
+        jackknifed_mean(table.second - table.first, (-1.0, 1.0), table.count),
+        jackknifed_mean(2 * table.same - 1, (-1.0, 1.0), table.count),
     )
 
 
@@ -52,9 +49,3 @@ def divergence(kappa: Coefficient, ac1: Coefficient) -> str | None:
         f"kappa is {kappa.value:.2f} and AC1 {ac1.value:.2f}: one label prevails, so that chance agreement, and with "
         "it the coefficient, depends on how it is defined; read neither without percent agreement and the marginals"
     )
-
-
-def _mean(x: Ints, times: Ints) -> Estimate:
-    """Average what an item of each cell counts for."""
-    n, total = int(times.sum()), float(times @ x)
-    return jackknife(total / n, np.asarray((total - x) / max(n - 1, 1)), times)

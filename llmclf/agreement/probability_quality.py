@@ -6,7 +6,7 @@ import numpy as np
 
 from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.estimate import Coefficient, Undefined
-from llmclf.agreement.intervals import jackknife
+from llmclf.agreement.intervals import jackknife, jackknifed_mean
 from llmclf.agreement.ratings import MISSING, Codes
 from llmclf.agreement.wilson import wilson
 from llmclf.errors import InputError
@@ -152,8 +152,4 @@ def _bins(confidence: Floats, n_bins: int) -> Ints:
 
 
 def _mean(per_item: Floats, bounds: tuple[float, float]) -> Coefficient:
-    n = len(per_item)
-    if n == 0:
-        return Undefined(NO_ITEMS)
-    without = (per_item.sum() - per_item) / max(n - 1, 1)
-    return jackknife(float(per_item.mean()), without, bounds=bounds)
+    return jackknifed_mean(per_item, bounds) if len(per_item) else Undefined(NO_ITEMS)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
-from llmclf.agreement.intervals import CONFIDENCE, without_interval
+from llmclf.agreement.intervals import student, without_interval
 from llmclf.agreement.ratings import MISSING, Ratings
 
 MOST_LEFT_OUT_ALONE = 200
@@ -54,15 +54,11 @@ def with_raters(over_items: Estimate, replicates: Floats, bounds: tuple[float, f
     """
     if over_items.se is None:
         return over_items
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
-
     r = len(replicates)
     of_raters = (r - 1) / r * float(((replicates - replicates.mean()) ** 2).sum())
     se = math.sqrt(over_items.se**2 + of_raters)
-    half = float(stdtrit(r - 1, (1 + CONFIDENCE) / 2)) * se
-    low, high = max(over_items.value - half, bounds[0]), min(over_items.value + half, bounds[1])
     method = f"variance over items plus jackknife over annotators, t with {r - 1} df"
-    return replace(over_items, se=se, low=low, high=high, method=method)
+    return student(over_items.value, se, over_items.n_items, method, bounds, df=r - 1)
 
 
 def _groups(rated: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmclf.agreement.counts import Floats
-from llmclf.agreement.estimate import Estimate
+from llmclf.agreement.estimate import ONE_ITEM, Estimate
 from llmclf.agreement.exchangeable import Statistic
 from llmclf.agreement.intervals import jackknife, without_interval
 from llmclf.agreement.ratings import Ratings
@@ -51,7 +51,7 @@ class Replicates:
         """Give the value with its jackknife-t interval over the items that count, cut at the bounds."""
         without = self.without[self.counted]
         if len(without) == 1:
-            return without_interval(self.value, 1, "there is one item only")
+            return without_interval(self.value, 1, ONE_ITEM)
         if np.isnan(without).any():
             return without_interval(self.value, len(without), "it is undefined without one of the items")
         return jackknife(self.value, without, bounds=bounds)

@@ -12,8 +12,8 @@ import numpy as np
 
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
-from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample, interval
-from llmclf.agreement.intervals import CONFIDENCE
+from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample
+from llmclf.agreement.intervals import CONFIDENCE, normal
 from llmclf.agreement.wilson import wilson
 from llmclf.errors import InputError
 
@@ -75,7 +75,7 @@ def rogan_gladen_estimated(sample: ExpertSample) -> Coefficient:
     of_sp = negative * (1 - f - sp) / negative.mean()
     influence = (f - p - theta * of_se + (1 - theta) * of_sp) / gain
     method = f"Rogan-Gladen, sensitivity {se:.3f} and specificity {sp:.3f} estimated, delta method, normal; {ESTIMAND}"
-    return interval(_cut(float(theta)), math.sqrt(float(influence @ influence)) / len(f), len(f), method, (0.0, 1.0))
+    return normal(_cut(float(theta)), math.sqrt(float(influence @ influence)) / len(f), len(f), method, (0.0, 1.0))
 
 
 def blaker(positive: int, n: int) -> tuple[float, float]:

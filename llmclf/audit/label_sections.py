@@ -26,8 +26,11 @@ def classes(audit: Audit) -> Section:
             cells = tuple((label, *row) for label, row in zip(question.scale, counts, strict=True))
             blocks.append(Table(f"{name_in(audit, answer)}: {people[0].kind}s by row, model by column", heads, cells))
         rows += _pooled(question.question, model.annotator, people)
-        name = name_in(audit, answer)
-        blocks += [Paragraph(f"{name}, {one.annotator}: {one.divergence}") for one in people if one.divergence]
+        blocks += [
+            Paragraph(f"{question.question}, {model.annotator} and {one.annotator}, unweighted: {one.divergence}")
+            for one in people
+            if one.divergence
+        ]
     heads = columns("Question", "Model", "Label", "Theirs:0", "Model's:0", "Both:0", "Precision:2", "Recall:2", "F1:2")
     blocks.append(Table("Each label, over all people of the kind that counts", heads, tuple(rows)))
     blocks.append(_homogeneity(audit))

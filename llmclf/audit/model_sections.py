@@ -79,7 +79,7 @@ def calibration(audit: Audit) -> Section:
         blocks.append(Table("Scores of probabilities", heads, tuple(rows)))
     blocks += [Paragraph(f"{name}: {one.undefined}.") for name, one in found if isinstance(one, Undefined)]
     if not blocks:
-        blocks.append(Paragraph("The models gave no probabilities."))
+        blocks.append(Paragraph("The models gave no probabilities of all labels (column probabilities)."))
     return Section("calibration", "Calibration", "Whether probabilities mean what they say.", tuple(blocks))
 
 
@@ -152,7 +152,7 @@ def worst_items(audit: Audit) -> Section:
         )
         for name, target, item in kept
     )
-    lead = "Items on which people agree among themselves, and not with the model."
+    lead = "Items on which more people gave another label than the model's, first those on which they agree most."
     blocks: list[Block] = [Table("Worst items", heads, rows)] if rows else [Paragraph("There are none.")]
     return Section("worst-items", "Worst items", lead, (*blocks, *(_details(*one) for one in kept)))
 

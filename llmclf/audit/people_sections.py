@@ -2,10 +2,9 @@
 
 from llmclf.agreement import Undefined
 from llmclf.agreement.non_inferiority import MarginTest
-from llmclf.agreement.survey_equivalence import SurveyEquivalence, Workers
+from llmclf.agreement.survey_equivalence import SurveyEquivalence
 from llmclf.annotations import Kind
 from llmclf.audit.gate import outcome
-from llmclf.audit.numbers import shown
 from llmclf.audit.page import Block, Figure, Paragraph, Section, Table
 from llmclf.audit.plots.crowd_size import CrowdPoint, CrowdSize, crowd_size
 from llmclf.audit.plots.difference import Difference, Differences, difference_with_margin
@@ -190,9 +189,9 @@ def crowd(audit: Audit) -> Section:
                 tuple(
                     (
                         name,
-                        _workers(found.workers),
-                        _workers(found.low),
-                        _workers(found.high),
+                        str(found.workers),
+                        str(found.low),
+                        str(found.high),
                         found.score,
                         found.answer,
                         found.n_items,
@@ -222,11 +221,6 @@ def _crowd_size(name: str, model: ModelAudit, found: SurveyEquivalence, limits: 
         at_least=found.workers.bound == "at least",
         axis_holds=limits,
     )
-
-
-def _workers(workers: Workers) -> str:
-    number = shown(workers.number, 1).removesuffix(".0")
-    return f"{workers.bound} {number}" if workers.bound else number
 
 
 def alternative_annotator(audit: Audit) -> Section:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 from zipfile import is_zipfile
 
-from llmclf.annotations import COLUMNS, Annotation, AnnotationColumns, Kind, read_annotations
+from llmclf.annotations import Annotation, AnnotationColumns, Kind, read_annotations
 from llmclf.audit.report import Plan, RecordOfAnswer, Source
 from llmclf.backends.base import Completion, Failure, Reply
 from llmclf.errors import TableError
@@ -90,8 +90,7 @@ class Sources(AbstractContextManager["Sources"]):
 
     def _of_table(self, path: Path, kind: Kind | None) -> Iterator[Sourced]:
         first = next(read_rows(path))
-        columns = AnnotationColumns() if set(COLUMNS) <= set(first) else replace(self._columns, kind=kind)
-        annotations = read_annotations(path, columns)
+        annotations = read_annotations(path, replace(self._columns, kind=kind))
         if not {"prompt", "run", "sampling_probability"} & set(first):
             for number, annotation in annotations:
                 yield Sourced(annotation, f"{path}: row {number}")

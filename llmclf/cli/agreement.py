@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmclf.cli.columns import (
+    FormatOption,
+    ItemColumnOption,
+    LabelColumnOption,
+    QuestionColumnsOption,
+    question_columns_of,
+)
 from llmclf.cli.common import JsonOption, console, number, split_list
 from llmclf.errors import InputError, unknown
 from llmclf.levels import Level
@@ -39,22 +46,17 @@ def agreement(
     question: Annotated[
         str | None, typer.Option("--question", "-q", help="The question, in a table of several.")
     ] = None,
-    item_column: Annotated[str, typer.Option(help="The column with the items' ids.")] = "item",
+    item_column: ItemColumnOption = "item",
     annotator_column: Annotated[
         str, typer.Option(help="The column with the annotators' names.", show_default="annotator")
     ] = "",
-    label_column: Annotated[str, typer.Option(help="The column with the labels.")] = "label",
-    question_columns: Annotated[
-        str,
-        typer.Option(
-            metavar="A,B=QUESTION,...",
-            help="One row is a rater's form: the columns with the answers to questions of these names.",
-        ),
-    ] = "",
+    label_column: LabelColumnOption = "label",
+    question_columns: QuestionColumnsOption = "",
     wide: Annotated[bool, typer.Option("--wide", help="One row is an item, with a column a rater.")] = False,
     rater_columns: Annotated[
         str, typer.Option(metavar="A,B,...", help="In a wide table, the raters' columns; default: all but the items'.")
     ] = "",
+    input_format: FormatOption = None,
     set_separator: Annotated[
         str | None, typer.Option(help='What parts the members of a set that is not written as ["a", "b"].')
     ] = None,
@@ -79,24 +81,21 @@ def agreement(
         item=item_column,
         annotator=annotator_column,
         label=label_column,
-        questions=tuple(_question_column(name) for name in split_list(question_columns)),
+        questions=question_columns_of(question_columns),
         wide=wide,
         raters=tuple(split_list(rater_columns)),
     )
-    name, answers = _chosen(ratings, read_answers(ratings, columns), question)
+    name, answers = _chosen(ratings, read_answers(ratings, columns, input_format), question)
     table = answers.ratings(level, split_list(scale) if scale is not None else None, set_separator)
     del answers
     chosen = split_list(coefficients) if coefficients != ALL else NAMES if as_json else None
+    if chosen is not None and not chosen:
+        raise InputError("no coefficients", f"Give some of {', '.join(NAMES)}, or leave --coefficients out")
     found = compute(table, chosen, intervals.value)
     if as_json:
         print(json_text(_document(name, table, intervals, found)))
     else:
         _show(name, table, intervals, found)
-
-
-def _question_column(name: str) -> tuple[str, str]:
-    column, equals, question = name.partition("=")
-    return column, question if equals else column
 
 
 def _chosen(path: Path, answers: "dict[str, Answers]", question: str | None) -> "tuple[str, Answers]":

@@ -7,6 +7,13 @@ from typing import Annotated
 import typer
 
 from llmclf.annotations import AnnotationColumns, Kind
+from llmclf.cli.columns import (
+    AnnotatorColumnOption,
+    ItemColumnOption,
+    LabelColumnOption,
+    QuestionColumnsOption,
+    question_columns_of,
+)
 from llmclf.cli.common import JsonOption, console, split_list
 from llmclf.errors import InputError
 
@@ -51,16 +58,10 @@ def audit(
     question: Annotated[
         str, typer.Option("--question", "-q", help="The question, in tables without a column question.")
     ] = "",
-    item_column: Annotated[str, typer.Option(help="The column with the items' ids.")] = "item",
-    annotator_column: Annotated[str, typer.Option(help="The column with the annotators' names.")] = "annotator",
-    label_column: Annotated[str, typer.Option(help="The column with the labels.")] = "label",
-    question_columns: Annotated[
-        str,
-        typer.Option(
-            metavar="A,B=QUESTION,...",
-            help="One row is a form: the columns with the answers to questions of these names.",
-        ),
-    ] = "",
+    item_column: ItemColumnOption = "item",
+    annotator_column: AnnotatorColumnOption = "annotator",
+    label_column: LabelColumnOption = "label",
+    question_columns: QuestionColumnsOption = "",
     items: Annotated[Path | None, typer.Option(help="The annotated table, for the worst items' texts.")] = None,
     id_column: Annotated[str, typer.Option(help="In --items, the column with the ids.")] = "id",
     text_column: Annotated[str, typer.Option(help="In --items, the column with the texts.")] = "text",
@@ -87,7 +88,7 @@ def audit(
         item=item_column,
         annotator=annotator_column,
         label=label_column,
-        questions=tuple(_question_column(name) for name in split_list(question_columns)),
+        questions=question_columns_of(question_columns),
         question=question,
     )
     given = [(path, kind) for path in files or ()]
@@ -117,11 +118,6 @@ def audit(
         for line in failed:
             typer.echo(line.sentence, err=True)
         raise typer.Exit(max(line.exit_code for line in failed))
-
-
-def _question_column(name: str) -> tuple[str, str]:
-    column, equals, question = name.partition("=")
-    return column, question if equals else column
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -1,9 +1,10 @@
-"""Options that say where a table holds its items; shared by the commands that read items."""
+"""Options that say where a table holds its items or its labels; shared by the commands that read them."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmclf.cli.common import split_list
 from llmclf.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +30,23 @@ SpeakerOption = Annotated[
 FormatOption = Annotated[
     str | None, typer.Option("--format", help="csv, jsonl or parquet, where the name does not say.")
 ]
+
+ItemColumnOption = Annotated[str, typer.Option(help="The column with the items' ids.")]
+AnnotatorColumnOption = Annotated[str, typer.Option(help="The column with the annotators' names.")]
+LabelColumnOption = Annotated[str, typer.Option(help="The column with the labels.")]
+QuestionColumnsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B=QUESTION,...",
+        help="One row is an annotator's form: the columns with the answers to questions of these names.",
+    ),
+]
+
+
+def question_columns_of(option: str) -> tuple[tuple[str, str], ...]:
+    """Read pairs of a column and the question that it answers, which is the column's name if none is given."""
+    pairs = (name.partition("=") for name in split_list(option))
+    return tuple((column, question if equals else column) for column, equals, question in pairs)
 
 
 def item_columns(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+from llmclf.audit.numbers import shown
 from llmclf.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -146,8 +147,8 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def number(value: float | None) -> str:
-    """Write a number with two decimals, and zero without a sign."""
-    return "" if value is None else f"{value:.2f}".replace("-0.00", "0.00")
+    """Write a number with two decimals, and what is none as nothing."""
+    return "" if value is None else shown(value)
 
 
 class Progress(Protocol):

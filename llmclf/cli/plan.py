@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmclf.annotations import Annotation, AnnotationColumns, Kind
+from llmclf.cli.columns import AnnotatorColumnOption, ItemColumnOption, LabelColumnOption
 from llmclf.cli.common import JsonOption, console, number, progress, split_list
 from llmclf.errors import InputError, ScaleError, unknown
 from llmclf.levels import Level
@@ -42,9 +43,9 @@ def plan(
         str | None, typer.Option("--question", "-q", help="The question; default: each of the table's.")
     ] = None,
     kind: Annotated[Kind | None, typer.Option(help="What the annotators are, in tables without a column kind.")] = None,
-    item_column: Annotated[str, typer.Option(help="The column with the items' ids.")] = "item",
-    annotator_column: Annotated[str, typer.Option(help="The column with the annotators' names.")] = "annotator",
-    label_column: Annotated[str, typer.Option(help="The column with the labels.")] = "label",
+    item_column: ItemColumnOption = "item",
+    annotator_column: AnnotatorColumnOption = "annotator",
+    label_column: LabelColumnOption = "label",
     replicates: Annotated[int, typer.Option(min=100, help="Studies that are simulated of each size.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
     as_json: JsonOption = False,
@@ -58,8 +59,10 @@ def plan(
     from llmclf.tables import json_text
 
     columns = AnnotationColumns(item=item_column, annotator=annotator_column, label=label_column, kind=kind)
-    scales = _Scales(Codebook.load(codebook) if codebook else None, level, split_list(scale) if scale else None)
-    pilots = [_pilot(name, rows, scales, model) for name, rows in _by_question(pilot, columns, question).items()]
+    labels = split_list(scale) if scale is not None else None
+    scales = _Scales(Codebook.load(codebook) if codebook else None, level, labels)
+    by_question = _by_question(pilot, columns, scales, question)
+    pilots = [_pilot(name, rows, scales, model) for name, rows in by_question.items()]
     found = []
     with progress("simulated", sum(len(each.experts) for each in pilots), "designs") as step:
         for each in pilots:
@@ -112,6 +115,12 @@ class _Scales:
         asked = self._asked(question)
         return asked.level, asked.codes
 
+    def name_of(self, question: str) -> str:
+        """Give the question's name; where a table names none, it is the codebook's only one."""
+        if question or self.codebook is None or len(self.codebook.questions) > 1:
+            return question
+        return self.codebook.questions[0].name
+
     def read(self, question: str, label: str) -> str:
         """Give the label's code."""
         return self._asked(question).read(label) if self.codebook and label else label
@@ -127,10 +136,13 @@ _Placed = tuple[str, Annotation]
 """An annotation after its place, for error messages."""
 
 
-def _by_question(paths: Iterable[Path], columns: AnnotationColumns, question: str | None) -> dict[str, list[_Placed]]:
+def _by_question(
+    paths: Iterable[Path], columns: AnnotationColumns, scales: _Scales, question: str | None
+) -> dict[str, list[_Placed]]:
     rows: dict[str, list[_Placed]] = {}
     for where, annotation in _read(paths, columns):
-        rows.setdefault(annotation.question, []).append((where, annotation))
+        name = scales.name_of(annotation.question)
+        rows.setdefault(name, []).append((where, annotation))
     if question is None:
         return rows
     if question not in rows:
@@ -139,12 +151,10 @@ def _by_question(paths: Iterable[Path], columns: AnnotationColumns, question: st
 
 
 def _read(paths: Iterable[Path], columns: AnnotationColumns) -> Iterator[_Placed]:
-    from llmclf.annotations import COLUMNS, read_annotations
-    from llmclf.tables import read_rows
+    from llmclf.annotations import read_annotations
 
     for path in paths:
-        is_ours = set(COLUMNS) <= set(next(read_rows(path)))
-        for row, annotation in read_annotations(path, AnnotationColumns() if is_ours else columns):
+        for row, annotation in read_annotations(path, columns):
             yield f"{path}: row {row}", annotation
 
 

@@ -107,6 +107,12 @@ def test_sets_by_their_members(cli: Cli, folder: Path) -> None:
     assert "4 different sets" in cli(*wanted).out
 
 
+def test_a_pipe_is_read_in_the_format_that_is_said(cli: Cli) -> None:
+    run = cli("agreement", "-", "--format", "csv", "--level", "nominal", stdin=RATINGS.encode())
+    assert run.code == 0, run.err
+    assert "9 ratings of 5 items by 2 annotators" in run.out
+
+
 @pytest.mark.parametrize(
     ("content", "options", "said"),
     [
@@ -116,6 +122,9 @@ def test_sets_by_their_members(cli: Cli, folder: Path) -> None:
         (RATINGS + "6,a,-1\n", ["--level", "ratio"], "'-1' is negative, and a ratio scale begins at 0"),
         (RATINGS + ",a,1\n", ["--level", "nominal"], "r.csv: row 11, column 'item': it is blank"),
         (RATINGS, ["--level", "set"], "the label '1' is no set"),
+        (RATINGS, ["--level", "set", "--set-separator", ""], "say by --set-separator what parts its members"),
+        (RATINGS, ["--level", "nominal", "--coefficients", ""], "no coefficients. Give some of percent_agreement"),
+        (RATINGS, ["--level", "nominal", "--rater-columns", "label,item"], "Leave it out of --rater-columns"),
         (RATINGS, ["--level", "nominal", "--wide", "--question-columns", "a"], "wide or has forms, not both"),
         (RATINGS + "1,a,2\n", ["--level", "nominal"], "rated twice by the same annotator"),
         ("item,rater,label\n1,a,2\n", ["--level", "nominal"], "unknown column 'annotator'"),

@@ -99,6 +99,9 @@ EXPERTS = (("a", "expert"), ("b", "expert"))
         (["--level", "ordinal", "--codebook", "mood.toml"], "a codebook says the level and the scale"),
         (["--level", "ordinal", "--scale", "1,2"], "unknown label '0'"),
         (["--level", "ordinal", "--margin", "-1"], "The margin is above 0"),
+        (["--level", "ordinal", "--margin", "inf"], "The margin is above 0"),
+        (["--level", "ordinal", "--difference", "nan"], "Give a number, or leave it to the pilot"),
+        (["--level", "ordinal", "--scale", ""], "the scale has 0 label(s)"),
         (["--level", "ordinal", "--model", "n"], "unknown model 'n'"),
         (["--level", "ordinal", "--question", "p"], "unknown question 'p'"),
         (["--level", "ordinal", "--label-column", "said"], "unknown column 'said'"),
@@ -123,3 +126,16 @@ def test_a_pilot_needs_a_model_and_experts(cli: Cli, pilot: Path) -> None:
         assert said in run.err
     few = cli("plan", "--pilot", "alone.csv", "--level", "nominal", "--kind", "model", "--model", "a")
     assert "the pilot has 0 expert(s)" in few.err
+
+
+def test_a_table_that_names_no_question_answers_the_only_one_of_the_codebook(cli: Cli, folder: Path) -> None:
+    labels = ["glad", "sad"] * 15
+    model = "".join(f"i{n},mood,m,model,{label}\n" for n, label in enumerate(labels))
+    experts = "".join(f"i{n},{who},{label}\n" for who in "ab" for n, label in enumerate([*labels[:-1], "glad"]))
+    (folder / "m.csv").write_text(f"item,question,annotator,kind,label\n{model}")
+    (folder / "e.csv").write_text(f"item,annotator,label\n{experts}")
+    tables = ["--pilot", "m.csv", "--pilot", "e.csv", "--kind", "expert", "--codebook", "mood.toml"]
+    run = cli("plan", *tables, "--json", *QUICK)
+    assert run.code == 0, run.err
+    (found,) = json.loads(run.out)["questions"]
+    assert found["question"] == "mood"
