@@ -15,7 +15,9 @@ from itertools import product
 from typing import Literal, Self
 
 from jinja2 import (
+    BaseLoader,
     ChoiceLoader,
+    DictLoader,
     FileSystemLoader,
     PackageLoader,
     StrictUndefined,
@@ -182,8 +184,13 @@ class Prompt:
 
     def _load(self) -> Template:
         folder = self._codebook.folder
-        own = folder is not None and (folder / PROMPT_FILE).is_file()
-        loaders = [*([FileSystemLoader(folder)] if folder and own else []), PackageLoader("llmclf", "templates")]
+        recorded = self._codebook.templates
+        own = PROMPT_FILE in recorded if recorded else folder is not None and (folder / PROMPT_FILE).is_file()
+        loaders: list[BaseLoader] = [PackageLoader("llmclf", "templates")]
+        if recorded:
+            loaders = [DictLoader(recorded)]
+        elif folder and own:
+            loaders.insert(0, FileSystemLoader(folder))
         environment = ImmutableSandboxedEnvironment(  # a codebook's folder may be a stranger's
             loader=ChoiceLoader(loaders),
             undefined=StrictUndefined,

@@ -30,11 +30,13 @@ from llmclf.cli.common import (
     OrderOption,
     OutputFormatOption,
     PhoneRegionsOption,
+    PolicyOption,
     PricesOption,
     RedactOption,
     SamplesOption,
     SettingOption,
     parse_order,
+    parse_policy,
     parse_regions,
     parse_settings,
     progress,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns
     from llmclf.job import Job
+    from llmclf.policy import Policy
     from llmclf.prompts import Order
 
 log = logging.getLogger("llmclf")
@@ -72,6 +75,7 @@ def annotate(
     output_format: OutputFormatOption = None,
     job: Annotated[Path | None, typer.Option(help="The record of replies; default: OUT.job.sqlite.")] = None,
     order: OrderOption = None,
+    policy: PolicyOption = None,
     best_only: Annotated[
         bool,
         typer.Option("--best-only", help="Local models: find the best label alone, without probabilities."),
@@ -120,6 +124,7 @@ def annotate(
         output_format=output_format,
         job=job,
         order=parse_order(order),
+        policy=parse_policy(policy or ("raw" if engine else None), best_only=best_only),
         best_only=best_only,
         samples=samples,
         re_ask=re_ask,
@@ -146,6 +151,7 @@ def run_annotation(
     output_format: str | None = None,
     job: Path | None = None,
     order: "Order | None" = None,
+    policy: "Policy | None" = None,
     best_only: bool = False,
     samples: int | None = None,
     re_ask: int = 1,
@@ -173,8 +179,16 @@ def run_annotation(
     book = Codebook.load(codebook)
     Prompt(book).check()
     price_table = read_prices(prices) if prices else None
-    in_process = {"--max-requests": max_requests, "--max-cost": max_cost, "--samples": samples}
-    check_out(out, output_format, engine, in_process | {"--redact": phone_regions, "--no-texts": no_texts or None})
+    policy = policy or parse_policy(None, best_only=best_only)
+    in_process = {
+        "--max-requests": max_requests,
+        "--max-cost": max_cost,
+        "--samples": samples,
+        "--redact": phone_regions,
+        "--no-texts": no_texts or None,
+        "--policy": None if policy.is_raw else policy.name,
+    }
+    check_out(out, output_format, engine, in_process)
     if str(out) == STDIO and not job:
         raise InputError("--out - has no name for the record of replies", "Give --job FILE")
     if out.exists() and out.samefile(table):
@@ -203,6 +217,7 @@ def run_annotation(
             local_only=local_only,
             phone_regions=phone_regions,
             text_key=text_key() if no_texts else None,
+            policy=policy,
         )
     summary = _Summary(book)
     try:
