@@ -18,6 +18,7 @@ FLOORS = [
     {"variants", "record_json", "store_schema", "budget", "verbatim"},
     {"records"},
     {"prompts", "schemas", "store", "redaction", "agreement"},
+    {"calibration", "abstention"},
     {"backends", "table_columns"},
     {"decisions", "served", "rating_tables", "policy", "calibration"},
     {"log_scores", "asking"},
