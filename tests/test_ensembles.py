@@ -115,7 +115,8 @@ def test_the_pools_by_hand() -> None:
     models = answers(ABC, annotation("1", "m", "a", p), annotation("1", "n", "b", r))
     mean = ensemble(ABC, models, "mean").annotations[0]
     assert mean.probabilities == pytest.approx({"a": 0.5, "b": 0.3, "c": 0.2})
-    assert (mean.label, mean.probability) == ("a", pytest.approx(0.5))
+    assert mean.label == "a"
+    assert mean.probability == pytest.approx(0.5)
     log_mean = ensemble(ABC, models, "log-mean").annotations[0]
     roots = {code: math.sqrt(p[code] * r[code]) for code in p}
     assert log_mean.probabilities == pytest.approx({code: root / sum(roots.values()) for code, root in roots.items()})
@@ -229,19 +230,16 @@ def test_by_their_votes_alone_weights_find_the_better_models() -> None:
             rows.append(annotation(str(item), name, "abc"[code], flat | {"abc"[code]: 0.6}))
     models = answers(ABC, *rows)
 
-    def accuracy(method: str) -> float:
-        return float(
-            np.mean(
-                [label == "abc"[code] for label, code in zip(labels(ensemble(ABC, models, method)), truth, strict=True)]
-            )
-        )
+    def share_right(method: str) -> float:
+        found = labels(ensemble(ABC, models, method))
+        return float(np.mean([label == "abc"[code] for label, code in zip(found, truth, strict=True)]))
 
     weighted = ensemble(ABC, models, "weighted")
     weights = [member.weight or 0 for member in weighted.members]
     assert max(weights[:2]) < weights[2] < weights[3]
     assert weighted.measured_by == "Dawid-Skene"
-    assert accuracy("weighted") > accuracy("mean") + 0.05
-    assert accuracy("dawid-skene") > accuracy("votes") + 0.05
+    assert share_right("weighted") > share_right("mean") + 0.05
+    assert share_right("dawid-skene") > share_right("votes") + 0.05
 
 
 def test_a_model_that_is_right_as_often_as_chance_has_no_say() -> None:
@@ -268,14 +266,14 @@ def test_sets_are_decided_label_by_label() -> None:
     assert mean.annotations[0].probabilities == pytest.approx({"work": 0.6, "health": 0.3})
     assert mean.annotations[0].probability == pytest.approx(0.6 * 0.7)
     assert mean.label_shares == {"work": 1.0}
-    weighted = ensemble(TOPICS, answers(TOPICS, *rows), "weighted", {"1": ("work",), "2": ("work",)})
+    weighted = ensemble(TOPICS, answers(TOPICS, *rows), "weighted", {"1": ("work",), "2": ()})
     assert weighted.measured_by == "people"
 
 
 def test_dawid_skene_over_sets_is_that_of_each_label() -> None:
     rng = np.random.default_rng(4)
     applies = rng.random((300, 1, 1)) < 0.4
-    work = (rng.random((300, 3, 1)) < [[0.95], [0.8], [0.7]]) == applies
+    work = (rng.random((300, 3, 1)) < [[0.95], [0.9], [0.8]]) == applies
     rows = [
         annotation(str(item), f"m{number}", ("work",) if work[item, number] else ())
         for item in range(300)
