@@ -31,6 +31,11 @@ FLOORS = [
     {"frames", "micro_batches"},
     {"cluster"},
     {"estimator", "estimate"},
+    {"model_answers"},
+    {"opinions"},
+    {"opinion_pools"},
+    {"ensembles", "cascades"},
+    {"cascade_report"},
     {"audit"},
     {"cli", "", "__main__"},
 ]
