@@ -57,12 +57,16 @@ class Questions:
                 f"and {backend.name} writes none",
                 "Use a backend that writes JSON, or ask for the label alone",
             )
+        if any(one.variant.kind == "channel" for one in self.asked):
+            self._check_channel()
         if best_only and (reasoned or Likelihoods not in backend.forms):
             raise InputError("best-only is about likelihoods, and here none are scored", "Leave out --best-only")
 
     def about(self, item: Item, asked: Asked) -> list[tuple[tuple[Message, ...], AnswerForm]]:
         """Give what is asked of the model: one request, or for a set without reasons one for each label."""
         question = asked.question
+        if asked.variant.kind == "channel":
+            return [(self._prompt.channel(question, label), Likelihoods((item.words,))) for label in question.labels]
         if question.reasons or self._forms == {Structured}:
             form = _structured(question)
             return [(self._prompt.messages(question, item, reply_schema=form.schema), form)]
@@ -74,6 +78,15 @@ class Questions:
             return [(self._prompt.messages(question, item, label=label), yes_or_no) for label in question.labels]
         names = tuple(label.name for label in question.labels)
         return [(self._prompt.messages(question, item), Likelihoods(names, self._best_only))]
+
+    def _check_channel(self) -> None:
+        if Likelihoods not in self._forms:
+            raise InputError("the channel takes the likelihood of a text, and none is scored here", "Use a local model")
+        asked = next((one.base.name for one in self.asked if one.base.kind == "set" or one.base.reasons), None)
+        if asked:
+            raise InputError(
+                f"the channel gives no answer to {asked!r}, which asks for a set or for reasons", "Use another policy"
+            )
 
     def _typed(self, question: Question) -> Iterator[Typed]:
         if question.kind == "set":

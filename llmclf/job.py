@@ -113,8 +113,9 @@ class Job:
             terms.check_model(backend.identity)
             self.policy = policy.for_forms(backend.forms)
             self._variants = begun.ways if begun and plan_number is not None else self.policy.variants
+            self._channel = Prompt(codebook).channel_sources if self.policy.channel else {}
             if plan_number is None:
-                key = plan_key(codebook, templates, name, self._variants)
+                key = plan_key(codebook, templates, name, self._variants, channel_templates=self._channel)
             self._number, content = plans.get(key, (0, None))
             self.plan = Plan(**content) if content else None
             store = store or Store(path)
@@ -225,7 +226,8 @@ class Job:
     def _ask_about(self, texts: Sequence[str], source: Json, count: int | None) -> Iterator[Step]:
         """Ask about texts that say nothing, as a plan of their own beside that about the items."""
         beside = copy(self)
-        beside._key = plan_key(self._codebook, self._templates, self._uri or self._backend.name, self._variants, texts)
+        name = self._uri or self._backend.name
+        beside._key = plan_key(self._codebook, self._templates, name, self._variants, texts, self._channel)
         beside._number, content = self._store.plans().get(beside._key, (0, None))
         beside.plan, beside._texts = Plan(**content) if content else None, texts
         last = self._store.last_row(beside._number)
@@ -271,6 +273,7 @@ class Job:
                 [] if self._variants == (PLAIN,) else [asdict(variant) for variant in self._variants],
                 self.policy.texts_from if self._texts else "",
                 list(self._texts),
+                self._channel,
                 {} if self._texts else self._policy_content,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))

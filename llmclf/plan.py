@@ -48,6 +48,8 @@ class Plan:
     texts_from: Literal["", "content-free", "random-words"] = ""
     """Where the texts come from, if they are not those of a table."""
     texts: Sequence[str] = ()
+    channel_templates: Mapping[str, str] = field(default_factory=dict)
+    """Those of the noisy channel, where it is asked."""
     policy: Mapping[str, Json] = field(default_factory=dict)
     """By which labels were decided on at last; without one, raw."""
 
@@ -71,11 +73,12 @@ def plan_key(
     backend: str,
     variants: Sequence[Variant] = (PLAIN,),
     texts: Sequence[str] = (),
+    channel_templates: Mapping[str, str] | None = None,
 ) -> str:
     """Give what tells the plans in one file apart: what is asked, in which ways, by which prompts, and of whom."""
     asked: list[Any] = [codebook.hash, templates]
     if texts or tuple(variants) != (PLAIN,):
-        asked += [[asdict(variant) for variant in variants], list(texts)]
+        asked += [[asdict(variant) for variant in variants], list(texts), channel_templates]
     return f"{digest(canonical_json(asked)).hex()} {backend}"
 
 
