@@ -119,7 +119,7 @@ def annotations(
     decider: Decider, codebook: Codebook, said: Sequence[tuple[str, str, ItemReplies]], annotator: str
 ) -> Iterator[Annotation]:
     """Decide on items, each with its id, its words and what was replied about it."""
-    by_item = decider.decide([replies for _, _, replies in said])
+    by_item = decider.decide([item for item, _, _ in said], [replies for _, _, replies in said])
     for (item, words, _), decisions in zip(said, by_item, strict=True):
         for question, decision in zip(codebook.questions, decisions, strict=True):
             fitted = decider.policy.fitted.get(question.name)
@@ -139,7 +139,7 @@ def annotations(
                 misquoted=misquoted(decision.evidence, words),
                 policy=decider.policy.name,
                 instability=decision.instability,
-                fitted_on="itself" if fitted and item in fitted.items else None,
+                fitted_on=fitted.fitted_on(item) if fitted else None,
             )
 
 

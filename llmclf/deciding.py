@@ -14,7 +14,7 @@ from llmclf.decisions import Decision, decide
 from llmclf.errors import InputError
 from llmclf.label_reading import LabelReader
 from llmclf.log_scores import Floats, log_mean_exp, log_scores, log_softmax
-from llmclf.policy import LEAST_WINDOW, Fitted, Policy
+from llmclf.policy import LEAST_WINDOW, Policy
 from llmclf.status import Status
 from llmclf.variants import Asked
 
@@ -65,11 +65,11 @@ class Decider:
             mean = log_p.mean(axis=0) if self.policy.correction == "batch-mean" else log_mean_exp(log_p)
             self._offsets[question.name] = self.policy.strength * mean
 
-    def decide(self, replies: Sequence[ItemReplies]) -> list[list[Decision]]:
-        """Decide on every question about each item."""
+    def decide(self, items: Sequence[str], replies: Sequence[ItemReplies]) -> list[list[Decision]]:
+        """Decide on every question about each item; examples of a fitted policy are known by their ids."""
         if self.policy.is_raw:
             return [self._decide_raw(one) for one in replies]
-        columns = [self._decide_question(question, replies) for question in self._questions]
+        columns = [self._decide_question(question, items, replies) for question in self._questions]
         return [list(row) for row in zip(*columns, strict=True)]
 
     def log_scores(self, question: Question, replies: Sequence[ItemReplies]) -> Floats:
@@ -125,14 +125,16 @@ class Decider:
             pooled = pooled + np.log([by_code[code] for code in question.codes])
         return log_softmax(pooled / self.policy.temperature)
 
-    def _decide_question(self, question: Question, replies: Sequence[ItemReplies]) -> list[Decision]:
+    def _decide_question(
+        self, question: Question, items: Sequence[str], replies: Sequence[ItemReplies]
+    ) -> list[Decision]:
         found = self._read(question, replies)
         by_way = self._corrected(question, found.values)
         pooled = self._pool(question, by_way)
         spread = np.abs(np.exp(by_way) - np.exp(by_way).mean(axis=1, keepdims=True)).sum(axis=-1) / 2
         instability = spread.reshape(len(replies), -1).mean(axis=1) if by_way.shape[1] > 1 else None
-        reader = LabelReader(question, self.policy, self.policy.fitted.get(question.name, Fitted()))
-        probabilities = reader.probabilities(pooled)
+        reader = LabelReader(question, self.policy)
+        probabilities = reader.probabilities(pooled, items)
         decisions = []
         for item, said in enumerate(replies):
             status = found.statuses[item]
@@ -141,7 +143,7 @@ class Decider:
             elif found.are_votes[item]:
                 decisions.append(self._vote(question, said))
             else:
-                decision = reader.decision(probabilities[item], self._said_first(question, said))
+                decision = reader.decision(items[item], probabilities[item], self._said_first(question, said))
                 if instability is not None:
                     decision = replace(decision, instability=float(instability[item]))
                 decisions.append(decision)

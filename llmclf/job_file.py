@@ -161,6 +161,10 @@ class JobFile:
         """Give the tokens that the replies on record of a plan's model took."""
         return self.records.spent(Identity(**self.plans[number].identity))
 
+    def answered(self, number: int) -> int:
+        """Count the replies on record of a plan's model."""
+        return self.records.replies_of(Identity(**self.plans[number].identity))
+
     def failed(self, number: int, *, also_final: bool) -> list[int]:
         """Give the numbers of the replies that failed, by default of those only that may be answered another time."""
         chosen = (one for one in self.unlabelled(number) if also_final or one.can_retry)

@@ -4,11 +4,13 @@ import json
 import logging
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from llmclf.annotations import FittedOn
 from llmclf.backends.base import AnswerForms, Likelihoods, Structured
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError, unknown
@@ -26,7 +28,11 @@ LEAST_WORDS_FROM = 20
 
 
 class Fitted(BaseModel):
-    """What labelled examples of one question have settled."""
+    """What labelled examples of one question have settled.
+
+    Each example is in a fold, and is decided on by what the other folds settle: so its label may be held against what
+    people say of it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,12 +40,27 @@ class Fitted(BaseModel):
     """As `llmclf.calibration` writes it; empty for none."""
     thresholds: tuple[float, ...] = ()
     """Of a set: the least probability of each label, in the codebook's order."""
+    folds: Mapping[str, int] = Field(default_factory=dict)
+    """The examples, each with its fold."""
+    calibration_without: tuple[Mapping[str, Any], ...] = ()
+    """By the fold that is left out."""
+    thresholds_without: tuple[tuple[float, ...], ...] = ()
     least_probability: float | None = None
     """Below it there is no label."""
     statement: str = ""
     """What is claimed for the labels that are given."""
-    items: tuple[str, ...] = ()
-    """The examples; labels of these are no evidence of how good the policy is."""
+    risk_examples: tuple[str, ...] = ()
+    """Those by which the least probability was chosen; what becomes of them is no evidence."""
+
+    def fitted_on(self, item: str) -> FittedOn | None:
+        """Say whether what is settled rests on an item: on it, too (`itself`), or is applied to it by the others."""
+        if item in self._risk_examples:
+            return "itself"
+        return "others" if item in self.folds else None
+
+    @cached_property
+    def _risk_examples(self) -> frozenset[str]:
+        return frozenset(self.risk_examples)
 
 
 class Policy(BaseModel):

@@ -17,7 +17,7 @@ _SEED = 20250611
 class Variant:
     """One way to ask.
 
-    `order` lists the labels in another order: rotated by `number / of` of their count, or, on a scale, from the top.
+    `order` lists the labels in another order: rotated by `number / of` of their count or, on a scale, from the top.
     `paraphrase` asks in other words (`ask`, by question). `codes` lets letters stand for the labels' names. `repeat`
     asks the same once more. `channel` turns the question round: how likely are the text's words, given the label?
     """
@@ -52,8 +52,9 @@ class Variant:
         labels = question.label
         if question.kind == "score":
             return labels[::-1] if self.number == 1 else labels
-        shift = self.number * len(labels) // self.of
-        return labels[shift:] + labels[:shift] if shift > (self.number - 1) * len(labels) // self.of else labels
+        different = min(self.of, len(labels))
+        shift = self.number * len(labels) // different if self.number < different else 0
+        return labels[shift:] + labels[:shift]
 
 
 PLAIN = Variant()

@@ -28,6 +28,8 @@ class CrossFitted:
     """Shape (n,): 0 .. n_folds - 1, -1 where the item taught nothing: it has no label or no log-scores."""
     calibration: Calibration
     """Fitted to all labelled items."""
+    without: tuple[Calibration, ...]
+    """Fitted without each fold."""
 
 
 def cross_fit(method: str, log_scores: Floats, labels: Codes, items: Sequence[str], n_folds: int = 5) -> CrossFitted:
@@ -58,11 +60,11 @@ def cross_fit(method: str, log_scores: Floats, labels: Codes, items: Sequence[st
     y = labels[rows].astype(np.int64)
     calibration = kind.fitted(log_scores[rows], y)
     probabilities = calibration.apply(log_scores)
-    for left_out in range(n_folds):
-        others = fold[rows] != left_out
-        apart = fold == left_out
-        probabilities[apart] = kind.fitted(log_scores[rows[others]], y[others]).apply(log_scores[apart])
-    return CrossFitted(probabilities, fold, calibration)
+    others = [fold[rows] != left_out for left_out in range(n_folds)]
+    without = tuple(kind.fitted(log_scores[rows[other]], y[other]) for other in others)
+    for left_out, one in enumerate(without):
+        probabilities[fold == left_out] = one.apply(log_scores[fold == left_out])
+    return CrossFitted(probabilities, fold, calibration, without)
 
 
 def folds(items: Sequence[str], strata: Codes, n_folds: int = 5) -> Ints:

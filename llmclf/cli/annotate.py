@@ -3,8 +3,7 @@
 import logging
 import shlex
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,13 +41,11 @@ from llmclf.cli.common import (
     progress,
 )
 from llmclf.cli.engine import EngineOption, check_out, write_table
+from llmclf.cli.summary import Summary
 from llmclf.errors import InputError
-from llmclf.status import Status
 
 if TYPE_CHECKING:
-    from llmclf.annotations import Annotation
     from llmclf.cluster import RayJob
-    from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns
     from llmclf.job import Job
     from llmclf.policy import Policy
@@ -219,7 +216,7 @@ def run_annotation(
             text_key=text_key() if no_texts else None,
             policy=policy,
         )
-    summary = _Summary(book)
+    summary = Summary(book)
     try:
         if work.lost:
             log.info("%d requests were sent before the last stop and have no answer on record", work.lost)
@@ -239,7 +236,7 @@ def run_annotation(
         raise typer.Exit(SOME_UNLABELLED)
 
 
-def _report(summary: "_Summary", work: "Job | RayJob", out: Path, record: Path, *, as_json: bool) -> None:
+def _report(summary: "Summary", work: "Job | RayJob", out: Path, record: Path, *, as_json: bool) -> None:
     from llmclf.tables import STDIO, json_text
 
     is_piped = str(out) == STDIO
@@ -264,47 +261,3 @@ def _go_on() -> str:
     program, *arguments = sys.argv
     name = Path(program).name
     return f"go on with: {shlex.join(['llmclf', *arguments])}" if name == "llmclf" else "the same command goes on"
-
-
-class _Summary:
-    """Counts annotations as they pass."""
-
-    def __init__(self, codebook: "Codebook") -> None:
-        self.codebook = codebook
-        self.quotes = self.misquoted = 0
-        self.statuses: Counter[Status] = Counter()
-        self.labels: dict[str, Counter[str]] = {}
-
-    @property
-    def unlabelled(self) -> int:
-        return self.statuses.total() - self.statuses[Status.OK]
-
-    def watch(self, annotations: Iterable["Annotation"]) -> Iterator["Annotation"]:
-        for annotation in annotations:
-            self.statuses[annotation.status] += 1
-            self.quotes += len(annotation.evidence)
-            self.misquoted += len(annotation.misquoted)
-            counts = self.labels.setdefault(annotation.question, Counter())
-            match annotation.label:
-                case None:
-                    pass
-                case str(label):
-                    counts[label] += 1
-                case labels:
-                    counts.update(labels or ["(none)"])
-            yield annotation
-
-    def to_dict(self) -> dict[str, Any]:
-        counted = {"statuses": {str(status): n for status, n in self.statuses.items()}, "labels": self.labels}
-        if "evidence" in self.codebook.reasons:
-            counted["evidence"] = {"quotes": self.quotes, "misquoted": self.misquoted}
-        return counted
-
-    def lines(self) -> Iterator[str]:
-        total = self.statuses.total()
-        yield f"{total} answers: {', '.join(f'{n} {status}' for status, n in self.statuses.most_common())}"
-        for question, counts in self.labels.items():
-            shares = (f"{label} {count * len(self.labels) / total:.0%}" for label, count in counts.most_common())
-            yield f"{question}: {', '.join(shares)}"
-        if "evidence" in self.codebook.reasons:
-            yield f"evidence: {self.misquoted} of {self.quotes} quotes are not in the {self.codebook.unit}"
