@@ -23,11 +23,12 @@ FLOORS = [
     {"asking"},
     {"classifier", "without_texts", "plan"},
     {"job_file"},
-    {"job", "bundle"},
-    {"frames", "micro_batches"},
-    {"cluster"},
-    {"estimator", "estimate"},
+    {"job", "bundle", "student_fitting"},
+    {"frames", "micro_batches", "lessons"},
+    {"cluster", "distillation", "embeddings"},
+    {"estimator", "estimate", "student_file"},
     {"audit"},
+    {"teaching"},
     {"cli", "", "__main__"},
 ]
 LATE = {"openai", "llama_cpp", "pyarrow", "pandas", "polars", "sklearn", "phonenumbers", "pydantic_extra_types", "ray"}
