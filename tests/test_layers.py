@@ -27,6 +27,7 @@ FLOORS = [
     {"frames", "micro_batches", "lessons"},
     {"cluster", "distillation", "embeddings"},
     {"estimator", "estimate", "student_file"},
+    {"distil_estimate"},
     {"audit"},
     {"teaching"},
     {"cli", "", "__main__"},

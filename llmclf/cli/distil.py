@@ -25,13 +25,12 @@ from llmclf.cli.columns import (
 from llmclf.cli.common import SOME_UNLABELLED, JsonOption, OutputFormatOption, Progress, progress, split_list
 from llmclf.cli.distil_summary import Summary, report
 from llmclf.errors import InputError
-from llmclf.status import Status
 
 if TYPE_CHECKING:
     from llmclf.annotations import Annotation
     from llmclf.distillation import Example, Student
     from llmclf.embeddings import EmbeddingOf
-    from llmclf.items import Item, ItemTable
+    from llmclf.items import Item, ItemColumns, ItemTable
     from llmclf.table_writing import Write
     from llmclf.tables import Row
 
@@ -90,39 +89,72 @@ def distil(
 
     Example: llmclf distil news.csv --labels sample.csv --out student.csv --route unsure.csv --unsure-share 0.05
     """
-    from llmclf.items import ItemTable
+    columns = item_columns(id_column, text_column, turns_column, turn, conversation_column, speaker_column)
+    summary = run_distil(
+        table,
+        out,
+        labels=labels,
+        student=student,
+        question=question,
+        annotator=annotator,
+        columns=columns,
+        input_format=input_format,
+        output_format=output_format,
+        embeddings=embeddings,
+        save=save,
+        route=route,
+        below=below,
+        unsure_share=unsure_share,
+    )
+    report(summary, out, {"save": save, "route": route}, as_json=as_json)
+    if summary.unlabelled:
+        raise typer.Exit(SOME_UNLABELLED)
+
+
+def run_distil(
+    table: str | Path,
+    out: Path,
+    *,
+    labels: Path | None = None,
+    student: Path | None = None,
+    question: str = "",
+    annotator: str = "",
+    columns: "ItemColumns | None" = None,
+    input_format: str | None = None,
+    output_format: str | None = None,
+    embeddings: str = "",
+    save: Path | None = None,
+    route: Path | None = None,
+    below: float | None = None,
+    unsure_share: float | None = None,
+) -> Summary:
+    """Label a table by a student, with progress on standard error, and sum up."""
+    from llmclf.items import ItemColumns, ItemTable
     from llmclf.student_file import save_student
     from llmclf.table_writing import check_writable
     from llmclf.tables import is_stream
 
     if (labels is None) == (student is None):
         raise InputError("a student learns or is there", "Give one of --labels and --student")
-    if (route is None) != (below is None and unsure_share is None) or None not in (below, unsure_share):
-        raise InputError("what is unsure is not said", "Give --route with one of --below and --unsure-share")
+    if (below is None) == (unsure_share is None) if route else (below, unsure_share) != (None, None):
+        raise InputError("it is not said which rows go where", "Give --route with one of --below and --unsure-share")
     if labels and is_stream(table):
         raise InputError(f"{table} can be read once only", "Give a file, or a --student that was saved")
-    check_writable(out, output_format)
-    for option, path in {"--out": out, "--route": route}.items():
-        if path and path.exists() and Path(table).exists() and path.samefile(table):
-            raise InputError(f"{option} {path} is the input", "Give another path")
-    if route:
-        check_writable(route)
-    columns = item_columns(id_column, text_column, turns_column, turn, conversation_column, speaker_column)
-    items = ItemTable(table, columns, input_format)
-    count = items.check()
-    rows = _Rows(items, count, embeddings)
+    for option, path, form in (("--out", out, output_format), ("--route", route, None)):
+        if path:
+            check_writable(path, form)
+            if path.exists() and Path(table).exists() and path.samefile(table):
+                raise InputError(f"{option} {path} is the input", "Give another path")
+    items = ItemTable(table, columns or ItemColumns(), input_format)
+    rows = _Rows(items, items.check(), embeddings)
     learned = _student(rows, labels, student, question, annotator)
     if save:
         save_student(save, learned)
-    if unsure_share is not None:
-        below = learned.threshold(unsure_share)
-    summary = Summary(learned, below)
+    summary = Summary(learned, below if unsure_share is None else learned.threshold(unsure_share))
     began = time.monotonic()
     _label(rows, summary, out, output_format, route)
     summary.seconds = time.monotonic() - began
-    report(summary, out, {"save": save, "route": route}, as_json=as_json)
-    if summary.statuses.total() > summary.statuses[Status.OK]:
-        raise typer.Exit(SOME_UNLABELLED)
+    return summary
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ class Summary:
         self.unsure += is_unsure
         return is_unsure
 
+    @property
+    def unlabelled(self) -> int:
+        """Items that nothing can be asked about."""
+        return self.statuses.total() - self.statuses[Status.OK]
+
     @cached_property
     def agreement(self) -> "dict[str, Coefficient]":
         """Of the cross-fitted labels with the teacher's."""
