@@ -78,11 +78,16 @@ def test_a_job_is_a_table_too(cli: Cli, folder: Path, httpserver: HTTPServer) ->
     httpserver.expect_request("/v1/chat/completions").respond_with_json(chat("glad"))
     backend = ["--backend", f"{httpserver.url_for('/v1')}#m"]
     assert cli("annotate", "in.csv", *MOOD, *backend).code == 3
+    (folder / "tone.toml").write_text((folder / "mood.toml").read_text().replace('"mood"', '"tone"'))
+    same_job = ["--codebook", "tone.toml", "--job", "out.csv.job.sqlite", "--out", "tone.csv"]
+    assert cli("annotate", "in.csv", *same_job, *backend).code == 3
     (folder / "b.csv").write_text(without_probabilities("b", {"a": "glad", "b": "sad"}))
     run = cli("ensemble", "out.csv.job.sqlite", "b.csv", "--codebook", "mood.toml", "--out", "both.csv", "--json")
     assert run.code == 3, run.err
     (found,) = json.loads(run.out)["questions"]
     assert [one["model"] for one in found["models"]] == ["m", "b"]
+    other = cli("ensemble", "out.csv.job.sqlite", "--codebook", "talk.toml", "--out", "both.csv")
+    assert (other.code, "nothing here answers this codebook" in other.err) == (2, True)
     assert [(row.label, str(row.status)) for row in read(folder / "both.csv")] == [
         ("glad", "ok"),
         (None, "tied"),
@@ -115,6 +120,7 @@ def test_questions_of_other_kinds(cli: Cli, folder: Path) -> None:
         (["a.csv", "b.csv", "-m", "vote"], "unknown method 'vote': did you mean 'votes'?"),
         (["a.csv", "b.csv", "--expert", "c.csv"], "--method votes does not use --expert"),
         (["a.csv", "b.csv", "-m", "weighted", "--expert", "c.csv"], "c.csv: row 1: 'c' is a model"),
+        (["a.csv", "b.csv", "-m", "weighted", "--expert", "blank.csv"], "question 'mood' has no labels of people"),
         (["a.csv", "b.csv", "--out", "b.csv"], "--out b.csv is an input"),
         (["a.csv", "b.csv", "--out", "b.txt"], "b.txt: cannot tell the format"),
         (["a.csv", "missing.csv"], "no file at missing.csv"),
@@ -124,6 +130,7 @@ def test_bad_input_is_one_line(cli: Cli, folder: Path, arguments: list[str], sai
     (folder / "far.csv").write_text(table("far", {"9": 0.9}))
     (folder / "other.csv").write_text(table("other", {"1": 0.9}).replace(",mood,", ",tone,"))
     (folder / "labels.csv").write_text(without_probabilities("labels", {"1": "angry"}))
+    (folder / "blank.csv").write_text("item,annotator,label\n1,anna,\n")
     (folder / "bare.csv").write_text(without_probabilities("bare", {"1": "glad"}))
     run = cli("ensemble", *MOOD, *arguments)
     assert run.code == 2
