@@ -111,7 +111,7 @@ class Job:
                 undo.callback(backend.close)
             check_samples(backend, self._samples)
             terms.check_model(backend.identity)
-            self.policy = policy.for_forms(backend.forms)
+            self.policy = policy.for_origin("samples" if self._samples > 1 else backend.origin)
             self._variants = begun.ways if begun and plan_number is not None else self.policy.variants
             self._channel = Prompt(codebook).channel_sources if self.policy.channel else {}
             if plan_number is None:
@@ -396,7 +396,8 @@ def retry(path: str | Path, number: int | None = None, *, also_final: bool = Fal
     with open_records(path) as records:
         file = JobFile(records)
         number = file.choose(number)
-        plan, codebook, failed = file.plans[number], file.codebook(number), file.failed(number, also_final=also_final)
+        plan, codebook = file.plans[number], file.codebook(number)
+        failed = [reply for one in file.beside(number) for reply in file.failed(one, also_final=also_final)]
     if not failed:
         return
     if not plan.uri:
