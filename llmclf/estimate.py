@@ -80,7 +80,7 @@ def estimate(
     questions = Questions(codebook, backend, order, variants=policy.variants)
     requests = list(_requests(sample, questions))
     texts = policy.for_items(first).texts(first).all
-    beside = list(_requests(items_that_say(texts, codebook), questions))
+    beside = list(_requests(items_that_say(texts, codebook, first), questions))
     to_read, to_write, counted_by = _tokens(requests, backend)
     also_read, also_write, _ = _tokens(beside, backend)
     scale = samples * counts.distinct / len(sample) if sample else 0.0
