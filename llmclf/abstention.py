@@ -76,10 +76,13 @@ def select_threshold(
     R(t) > alpha, the upper bound of Clopper & Pearson at 1 - delta is alpha or less with probability delta at most;
     where n is 0, it is 1. No more is assumed: confidences may be wrong, and the risk need not fall as they rise.
 
-    `fixed-sequence` (Angelopoulos et al. 2021, "Learn then test") goes from t_1 on and ends before the first threshold
-    whose bound exceeds alpha. Let t be the first of the sequence with R(t) > alpha: to choose it or one beyond,
-    it has to pass, which happens with probability delta at most.
-    `bonferroni` gives each of the m thresholds the bound at 1 - delta / m, so that with 1 - delta all hold.
+    `fixed-sequence` (Angelopoulos et al. 2021, "Learn then test", section 2.3) starts at t_1 and half-way, with
+    delta / 2 each, and goes on to the next threshold while the bound at 1 - what it has is alpha or less; it takes what
+    it has along, so that the second part is tested with delta once the first has passed. If there is a t with
+    R(t) > alpha in the first part, a wrong choice needs the first such t to pass with delta / 2, or that of the second
+    part; if not, it needs that of the second part to pass, with delta at most. Either happens with probability
+    delta at most. The second start is for models whose surest answers are not their best.
+    `bonferroni` gives each of m thresholds the bound at 1 - delta / m, so that with probability 1 - delta all hold.
 
     Undefined where none passes, or the labelled items could not suffice: to answer nothing is no success.
 
@@ -105,18 +108,22 @@ def select_threshold(
         return thresholds
     answered = confidence >= thresholds[:, np.newaxis]
     n, wrong = answered.sum(axis=1), (answered & ~correct).sum(axis=1)
-    level = delta if method == FIXED_SEQUENCE else delta / len(thresholds)
-    upper = np.where(wrong < n, betaincinv(wrong + 1, np.maximum(n - wrong, 1), 1 - level), 1.0)
-    passed = upper <= alpha
-    if method == FIXED_SEQUENCE:
-        passed = np.logical_and.accumulate(passed)
-    if not passed.any():
-        nearest = 0 if method == FIXED_SEQUENCE else int(upper.argmin())
+    m = len(thresholds)
+    starts = {0, m // 2} if method == FIXED_SEQUENCE else set(range(m))
+    upper, taken_along, chosen = np.ones(m), 0.0, None
+    for j in range(m):
+        level = taken_along + (delta / len(starts) if j in starts else 0.0)
+        if level and wrong[j] < n[j]:
+            upper[j] = betaincinv(wrong[j] + 1, n[j] - wrong[j], 1 - level)
+        passes = upper[j] <= alpha
+        taken_along = level if passes and method == FIXED_SEQUENCE else 0.0
+        chosen = j if passes else chosen
+    if chosen is None:
+        nearest = int(upper.argmin())
         return Undefined(
             f"no threshold found: answering at a confidence of {thresholds[nearest]:.4g} or more, {wrong[nearest]} of"
             f" {n[nearest]} labelled items are wrong, so the risk may be {upper[nearest]:.1%}, above {alpha:.1%}"
         )
-    chosen = int(np.flatnonzero(passed)[-1])
     everybody = np.concatenate([confidence, others])
     return SelectiveThreshold(
         float(thresholds[chosen]),
