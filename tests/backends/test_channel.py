@@ -121,23 +121,24 @@ def test_texts_of_any_length_score_as_in_plain_decoding(
 
 
 LENGTHS = st.integers(1, 3 * SLICE)
+HEADS = st.sampled_from([GOOD, BAD, LONG[:450], LONG[:200] + GOOD, LONG[:200] + BAD, LONG[:350] + GOOD])
 ASKED = st.lists(
-    st.tuples(st.sampled_from([GOOD, BAD, LONG[:450], LONG[:350] + GOOD]), st.lists(LENGTHS, min_size=1, max_size=3)),
+    st.tuples(HEADS, st.sampled_from(["", LONG[:300]]), st.lists(LENGTHS, min_size=1, max_size=3)),
     min_size=1,
     max_size=12,
 )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=ASKED, best_only=st.booleans())
 def test_texts_and_labels_of_any_length_share_a_small_context(
-    tiny: Callable[[str], Path], plain: PlainDecoder, asked: list[tuple[str, list[int]]], best_only: bool
+    tiny: Callable[[str], Path], plain: PlainDecoder, asked: list[tuple[str, str, list[int]]], best_only: bool
 ) -> None:
-    backend = LocalBackend(tiny("sliding window"), layout="shipped", context=1536)
+    backend = LocalBackend(tiny("sliding window"), layout="shipped", context=1664, batch=1024)
     reading = Reading() if best_only else None
     requests = [
-        ask(number, head, *{f"{place}{LONG[:length]}" for place, length in enumerate(lengths)}, best_only=reading)
-        for number, (head, lengths) in enumerate(asked)
+        ask(number, head, *[f"{shared}{place}{LONG[:size]}" for place, size in enumerate(sizes)], best_only=reading)
+        for number, (head, shared, sizes) in enumerate(asked)
     ]
     for request, got in zip(requests, scores(backend, requests), strict=True):
         want = plain_scores(plain, request)
