@@ -13,7 +13,7 @@ from llmclf.agreement import Rating, Ratings
 from llmclf.annotations import Annotation, Kind, LabelValue, label_text
 from llmclf.errors import InputError
 from llmclf.items import Item
-from llmclf.lessons import Lesson, Vector, choose_lessons, features_of, key_of, targets_of
+from llmclf.lessons import Lesson, Texts, Vector, choose_lessons, key_of, targets_of
 from llmclf.levels import Level
 from llmclf.student_fitting import Bools, Floats, fit, folds, probabilities_of
 
@@ -79,17 +79,18 @@ class Student:
         given = np.array([[code in lesson.labels for code in codes] for lesson in learned])
         is_set = isinstance(learned[0].label, tuple)
         _, strata = np.unique([label_text(lesson.label) for lesson in learned], return_inverse=True)
-        words, features, mean, spread = features_of(learned)
-        found = fit(features, targets_of(learned, codes, given), given, folds(strata), is_set=is_set)
-        weights = found.weights / spread
+        texts = Texts.of(learned)
+        targets = targets_of(learned, codes, given)
+        found = fit(texts.features, texts.split, targets, given, folds(strata), is_set=is_set)
+        weights = found.weights / texts.spread
         return cls(
             question=question,
             teacher=teacher,
             codes=codes,
             is_set=is_set,
             weights=weights.astype(np.float32),
-            bias=found.bias - (mean * weights).sum(axis=0),
-            words=words,
+            bias=found.bias - (texts.mean * weights).sum(axis=0),
+            words=texts.words,
             taught=Taught(
                 np.array([key_of(lesson.text) for lesson in learned], dtype=np.uint64),
                 given,
