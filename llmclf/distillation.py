@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from llmclf.agreement import Rating, Ratings
+from llmclf.agreement import Ratings
 from llmclf.annotations import Annotation, Kind, LabelValue, label_text
 from llmclf.errors import InputError
 from llmclf.items import Item
@@ -151,15 +151,17 @@ class Student:
 
     def beside_teacher(self, least_confidence: float = 0.0) -> Ratings:
         """Give the teacher's labels of the texts beside the cross-fitted ones that are at least so confident."""
-        sure = np.flatnonzero(self.confidence(self.taught.cross_fitted) >= least_confidence)
-        by_annotator = {self.teacher: self.taught.given[sure], self.annotator: self.taught.cross_fitted[sure]}
-        rows = [
-            Rating(str(item), annotator, label_text(label))
-            for annotator, probabilities in by_annotator.items()
-            for item, label in zip(sure.tolist(), self._labels(probabilities), strict=True)
+        sure = self.confidence(self.taught.cross_fitted) >= least_confidence
+        columns = [
+            [label_text(label) for label in self._labels(rows[sure])]
+            for rows in (self.taught.given, self.taught.cross_fitted)
         ]
+        scale = tuple(sorted(set(chain(*columns)))) if self.is_set else self.codes
+        place = {label: code for code, label in enumerate(scale)}
+        codes = np.array([[place[label] for label in column] for column in columns], dtype=np.int32).T
         level = Level.SET if self.is_set else Level.NOMINAL
-        return Ratings.from_rows(rows, level, None if self.is_set else self.codes)
+        items = tuple(map(str, np.flatnonzero(sure)))
+        return Ratings(codes, items, (self.teacher, self.annotator), scale, level, scale_declared=not self.is_set)
 
     @cached_property
     def _row_by_key(self) -> dict[int, int]:
