@@ -123,12 +123,12 @@ class Decider:
         return log_softmax(log_p - self._offsets[question.name])
 
     def _pool(self, question: Question, log_p: Floats) -> Floats:
-        pooled = log_p.mean(axis=1)
+        pooled = log_softmax(log_p.mean(axis=1) / self.policy.temperature)
         shares = self.policy.prior.get(question.name)
         if shares:
             by_code = {question.read(label): share for label, share in shares.items()}
-            pooled = pooled + np.log([by_code[code] for code in question.codes])
-        return log_softmax(pooled / self.policy.temperature)
+            pooled = log_softmax(pooled + np.log([by_code[code] for code in question.codes]))
+        return pooled
 
     def _decide_question(
         self, question: Question, items: Sequence[str], replies: Sequence[ItemReplies]
