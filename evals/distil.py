@@ -157,7 +157,7 @@ def _right(people: Mapping[str, str], said: Mapping[str, str], items: Sequence[s
 def report(compared: Sequence[Compared]) -> Table:
     """Give the table that a person reads."""
     made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, title_justify="left")
-    made.title = "Accuracy against people, with 95 % intervals; texts that were taught are held out"
+    made.title = "Accuracy against people, with 95 % intervals; taught texts are held out"
     made.add_column("headlines")
     for heading in ("teacher", "student", "student - teacher"):
         made.add_column(heading, justify="right", no_wrap=True)
