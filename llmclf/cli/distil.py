@@ -151,9 +151,9 @@ def run_distil(
     if save:
         save_student(save, learned)
     summary = Summary(learned, below if unsure_share is None else learned.threshold(unsure_share))
-    began = time.monotonic()
+    began, processor_began = time.monotonic(), time.process_time()
     _label(rows, summary, out, output_format, route)
-    summary.seconds = time.monotonic() - began
+    summary.seconds, summary.processor_seconds = time.monotonic() - began, time.process_time() - processor_began
     return summary
 
 
