@@ -88,7 +88,6 @@ class Job:
         self._codebook = codebook
         self._uri = backend if isinstance(backend, str) else ""
         self._numbers: dict[int, int] = {}
-        policy.check(codebook)
         self._texts = ContentFree()
         with ExitStack() as undo:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
@@ -111,7 +110,7 @@ class Job:
                 undo.callback(backend.close)
             check_samples(backend, self._samples)
             terms.check_model(backend.identity)
-            self.policy = policy.for_origin("samples" if self._samples > 1 else backend.origin)
+            self.policy = policy.for_answers(codebook, "samples" if self._samples > 1 else backend.origin)
             self._variants = begun.ways if begun and plan_number is not None else self.policy.variants
             self._channel = Prompt(codebook).channel_sources if self.policy.channel else {}
             if plan_number is None:

@@ -76,12 +76,16 @@ def test_what_each_policy_assumes_of_the_label_shares_is_said() -> None:
 
 
 def test_the_default_is_for_likelihoods_and_others_say_what_they_take() -> None:
-    assert DEFAULT.for_origin("likelihoods") == DEFAULT
-    assert DEFAULT.for_origin("logprobs") == DEFAULT.for_origin(None) == RAW
-    assert POLICIES["content-free"].for_origin("samples") == POLICIES["content-free"]
+    assert DEFAULT.for_answers(BOOK, "likelihoods") == DEFAULT
+    assert DEFAULT.for_answers(BOOK, "logprobs") == DEFAULT.for_answers(BOOK, None) == RAW
+    assert POLICIES["content-free"].for_answers(BOOK, "samples") == POLICIES["content-free"]
+    reasoned = Codebook(name="b", question=(CHOICE, SET.model_copy(update={"evidence": True})))
+    assert DEFAULT.for_answers(reasoned, "likelihoods") == RAW
+    with pytest.raises(InputError, match="'topics' asks for reasons"):
+        POLICIES["batch"].for_answers(reasoned, "likelihoods")
     for name, origin in (("content-free", None), ("batch", None), ("channel", "logprobs")):
         with pytest.raises(InputError, match="takes the likelihoods"):
-            POLICIES[name].for_origin(origin)  # type: ignore[arg-type]  # all are origins
+            POLICIES[name].for_answers(BOOK, origin)  # type: ignore[arg-type]  # all are origins
     assert DEFAULT.for_best_only() == RAW
     with pytest.raises(InputError, match="--best-only"):
         POLICIES["mean"].for_best_only()

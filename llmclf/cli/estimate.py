@@ -90,7 +90,6 @@ def estimate(
     columns = item_columns(id_column, text_column, turns_column, turn, conversation_column, speaker_column)
     book = Codebook.load(codebook)
     decides_by = parse_policy(policy)
-    decides_by.check(book)
     price_table = read_prices(prices) if prices else None
     items = ItemTable(table, columns, input_format)
     if distil is None and rows is not None:
@@ -110,7 +109,7 @@ def estimate(
                 samples=samples or 1,
                 price=None if price_by_model is None else price_of(engine.name, price_by_model),
                 requests_per_minute=requests_per_minute,
-                policy=decides_by.for_origin(engine.origin),
+                policy=decides_by.for_answers(book, engine.origin),
             )
         finally:
             engine.close()
