@@ -12,6 +12,7 @@ from llmclf.annotations import Annotation
 from llmclf.backends.base import Completion, Failure, Identity, Json, Reply, Usage
 from llmclf.codebook import Codebook
 from llmclf.errors import StoreError, unknown
+from llmclf.item_sample import SAMPLE
 from llmclf.log_scores import answer_status
 from llmclf.plan import Plan
 from llmclf.policy import RAW, Policy
@@ -72,16 +73,30 @@ class JobFile:
 
     @property
     def mains(self) -> list[int]:
-        """The numbers of the plans about tables; of those that ask the same in other ways, the first."""
+        """The numbers of the plans about tables; of those that ask the same in other ways, the first.
+
+        One that is beside a table's counts where there is no other.
+        """
         found: list[int] = []
-        for number, plan in self.plans.items():
-            if not plan.texts_from and not any(self._goes_with(number, other) for other in found):
+        about_tables = (number for number, plan in self.plans.items() if not plan.texts_from)
+        for number in sorted(about_tables, key=lambda number: self.plans[number].beside):
+            if not any(self._goes_with(number, other) for other in found):
                 found.append(number)
         return found
 
+    def beside(self, number: int) -> list[int]:
+        """Give the plans that ask the same about the same table, or a sample of it, in any ways; its own first."""
+        others = (other for other, plan in self.plans.items() if other != number and not plan.texts_from)
+        return [number, *(other for other in others if self._goes_with(other, number))]
+
     def _goes_with(self, number: int, other: int) -> bool:
-        one, two = (self.records.input(plan) for plan in (number, other))
-        return self.plans[number].asks_with(self.plans[other]) and one == two
+        return self.plans[number].asks_with(self.plans[other]) and self._table(number) == self._table(other)
+
+    def _table(self, number: int) -> Mapping[str, Json]:
+        """Give what tells the table that a plan is about, whether all of it or a sample, from others."""
+        found = self.records.input(number)
+        table = found[0]["table"] if found and found[0] else {}
+        return {name: value for name, value in table.items() if name != SAMPLE}
 
     def choose(self, number: int | None) -> int:
         """Give the number of a plan: the one given, or the only one about a table.

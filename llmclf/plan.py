@@ -52,6 +52,8 @@ class Plan:
     """Those of the noisy channel, where it is asked."""
     policy: Mapping[str, Json] = field(default_factory=dict)
     """By which labels were decided on at last; without one, raw."""
+    beside: bool = False
+    """Whether it asks in ways of its own beside the plan about the same table, or about a sample of it."""
 
     @property
     def ways(self) -> tuple[Variant, ...]:
@@ -74,11 +76,14 @@ def plan_key(
     variants: Sequence[Variant] = (PLAIN,),
     texts: Sequence[str] = (),
     channel_templates: Mapping[str, str] | None = None,
+    *,
+    beside: bool = False,
 ) -> str:
     """Give what tells the plans in one file apart: what is asked, in which ways, by which prompts, and of whom."""
     asked: list[Any] = [codebook.hash, templates]
     if texts or tuple(variants) != (PLAIN,):
         asked += [[asdict(variant) for variant in variants], list(texts), channel_templates]
+    asked += ["beside"] * beside
     return f"{digest(canonical_json(asked)).hex()} {backend}"
 
 

@@ -16,6 +16,7 @@ from llmclf.cli.estimate import estimate
 from llmclf.cli.job import job
 from llmclf.cli.models import models
 from llmclf.cli.plan import plan
+from llmclf.cli.stability import stability
 from llmclf.errors import LlmclfError
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (classify, estimate, annotate, decide, ensemble, cascade, agreement, audit, plan, models):
+for command in (classify, estimate, annotate, decide, stability, ensemble, cascade, agreement, audit, plan, models):
     app.command()(command)
 app.add_typer(job, name="job")
 
