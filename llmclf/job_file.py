@@ -143,10 +143,13 @@ class JobFile:
         self, number: int, redactor: Redactor | None = None, policy: Policy | None = None
     ) -> Iterator[tuple[Annotation, tuple[int, ...]]]:
         """Give the answers as `annotations` does, each with the numbers of the replies that it rests on."""
-        plan = self.plans[number]
-        for row, found in decided(self, number, policy or Policy.model_validate(plan.policy or RAW)):
+        for row, found in decided(self, number, policy or self.policy(number)):
             for annotation, replies in found:
                 yield redactor.annotation(annotation, row.words) if redactor else annotation, replies
+
+    def policy(self, number: int) -> Policy:
+        """Give the policy by which a plan's labels were decided on at last."""
+        return Policy.model_validate(self.plans[number].policy or RAW)
 
     def unlabelled(self, number: int) -> Iterator[Unlabelled]:
         """Give the questions that have no answer, in the order of the input, in each way in which they were asked."""

@@ -35,6 +35,13 @@ FACETS: Final[Mapping[ChangeKind, Facet]] = {
     "codes": "codes",
 }
 """Of each kind of change, as what it is a source of variance."""
+NAMES: Final[Mapping[ChangeKind, str]] = {
+    "repeat": "repeat",
+    "order": "label order",
+    "paraphrase": "paraphrase",
+    "codes": "codes for labels",
+}
+"""Of the kinds of change, as people say them."""
 
 
 @dataclass(frozen=True)

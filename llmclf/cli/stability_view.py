@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from llmclf.agreement import Coefficient, Undefined
 from llmclf.agreement.variance_components import VarianceComponents
 from llmclf.audit.numbers import shown, spoken_interval
-from llmclf.stability import Change, ItemStability
+from llmclf.stability import NAMES, Change, ItemStability
 from llmclf.ways import WayAnswers
 
 if TYPE_CHECKING:
@@ -23,15 +23,13 @@ def show(answers: WayAnswers, changes: Sequence[Change], worst: Sequence[ItemSta
         markup=False,
     )
     table = Table("change", box=None, pad_edge=False)
-    for name in ("ways", "flip rate", "items", "flipped", "spread", "alpha"):
+    for name in ("flip rate", "flipped", "spread", "alpha"):
         table.add_column(name, justify="right")
     for one in changes:
         table.add_row(
-            one.kind,
-            str(one.n_ways),
+            NAMES[one.kind] if one.n_ways == 1 else f"{one.n_ways} {NAMES[one.kind]}s",
             _interval(one.flip_rate),
-            f"{one.n_items:,}",
-            f"{one.n_flipped:,}",
+            f"{one.n_flipped:,} of {one.n_items:,}",
             _value(one.spread),
             _interval(one.agreement),
         )
@@ -40,10 +38,8 @@ def show(answers: WayAnswers, changes: Sequence[Change], worst: Sequence[ItemSta
         terminal.print(f"variance, {one.kind}: {_shares(one.components)}", markup=False)
     for item in worst:
         if item.flip_rate:
-            labels = ", ".join(f"{way} {label}" for way, label in item.labels.items())
-            terminal.print(
-                f"unstable: {item.item}: {item.label} in the plain way; {labels}", markup=False, overflow="fold"
-            )
+            labels = ", ".join(f"{way}: {label}" for way, label in item.labels.items())
+            terminal.print(f"unstable: {item.item}: {item.label}; {labels}", markup=False, overflow="fold")
 
 
 def _shares(found: VarianceComponents | Undefined) -> str:
@@ -54,9 +50,9 @@ def _shares(found: VarianceComponents | Undefined) -> str:
 
 def _interval(found: Coefficient) -> str:
     if isinstance(found, Undefined):
-        return ""
+        return "undefined"
     return spoken_interval(found.value, found.low, found.high)
 
 
 def _value(found: Coefficient) -> str:
-    return "" if isinstance(found, Undefined) else shown(found.value)
+    return "undefined" if isinstance(found, Undefined) else shown(found.value)
