@@ -128,6 +128,7 @@ def test_each_kind_of_change_flips_the_items_that_it_sways(answers: WayAnswers) 
 
 def test_the_spread_is_the_total_variation_from_the_plain_probabilities(answers: WayAnswers) -> None:
     assert spread_by_item(answers, ["order"]) == pytest.approx([0, 1 - 2 * OTHER, 0, 0, 0], abs=1e-12)
+    assert spread_by_item(answers, ["codes"]) == pytest.approx([0, 0, 0, 0, 1 - 2 * OTHER], abs=1e-12)
     assert value(by_kind(answers)["repeat"].spread) == pytest.approx((1 - 2 * OTHER) / 2 / 5)
 
 
@@ -297,6 +298,29 @@ def test_a_table_that_is_asked_after_its_sample_has_a_plan_of_its_own(tmp_path: 
     run(path, ItemSample(table, size=5), ways=policy.variants)
     assert len(list(labels(path))) == 13
     assert {line.split()[2] for line in labels(path)} == {"two"}
+
+
+def test_a_policy_of_several_ways_writes_how_far_they_are_apart(tmp_path: Path) -> None:
+    job = Job(tmp_path / "job.sqlite", BOOK, Fickle(), policy=Policy(name="two", orders=2))
+    firm, first = job.annotate(ITEMS[:2])
+    job.close()
+    assert firm.instability == pytest.approx(0, abs=1e-12)
+    assert first.instability == pytest.approx(0.5 - OTHER)  # from the mean of both orders, which is even
+
+
+def test_a_record_without_texts_is_audited_without_asking_for_them_again(tmp_path: Path, table: Path) -> None:
+    path, key = tmp_path / "job.sqlite", b"k" * 32
+    for ways, asked in ((), 12), (stability_ways(2, 2, codes=True), 4 * 3), (stability_ways(2, 2, codes=True), 0):
+        items = ItemSample(table, size=4) if ways else ItemTable(table)
+        backend = Fickle()
+        job = Job(path, BOOK, backend, text_key=key, variants=ways)
+        for _ in job.run_table(items):
+            pass
+        job.close()
+        assert backend.asked == asked
+    with open_records(path) as records:
+        (answers,) = way_answers(JobFile(records), [job.number]).values()
+    assert by_kind(answers)["order"].n_flipped == 4
 
 
 def test_a_sample_is_the_same_each_time_and_part_of_a_larger_one(table: Path) -> None:
