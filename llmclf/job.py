@@ -20,7 +20,7 @@ from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
 from llmclf.job_file import JobFile, open_records, redactions_of
 from llmclf.plan import Plan, Terms, plan_key, versions
-from llmclf.policy import RAW, Policy
+from llmclf.policy import RAW, ContentFree, Policy
 from llmclf.prompts import Order, Prompt
 from llmclf.records import ItemRow
 from llmclf.redaction import Redactor
@@ -57,7 +57,7 @@ class Job:
         text_key: where texts are not to be kept: the key of the hashes in their place; see `text_key`.
         plan_number: of the plan in the file that is gone on with; None finds it by codebook, prompt and backend.
         policy: decides on labels; what it takes beside the plain answers is asked, too.
-        variants: asks in these ways, as a plan beside that about the table, and decides on none.
+        variants: for a stability audit alone: asks in these ways, beside the plan about the same table.
 
     Raises:
         InputError: a setting or the order differs from those that the job was begun with, or the model does.
@@ -91,7 +91,7 @@ class Job:
         self._uri = backend if isinstance(backend, str) else ""
         self._numbers: dict[int, int] = {}
         policy.check(codebook)
-        self._texts: Sequence[str] = ()
+        self._texts = ContentFree()
         with ExitStack() as undo:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
             if store:
@@ -113,13 +113,18 @@ class Job:
                 undo.callback(backend.close)
             check_samples(backend, self._samples)
             terms.check_model(backend.identity)
-            self.policy = policy.for_forms(backend.forms)
-            self._is_beside = bool(variants)
+            self.policy = policy.for_origin("samples" if self._samples > 1 else backend.origin)
+            self._for_stability = bool(variants)
             self._variants = begun.ways if begun and plan_number is not None else variants or self.policy.variants
             self._channel = Prompt(codebook).channel_sources if self.policy.channel else {}
             if plan_number is None:
                 key = plan_key(
-                    codebook, templates, name, self._variants, channel_templates=self._channel, beside=self._is_beside
+                    codebook,
+                    templates,
+                    name,
+                    self._variants,
+                    channel_templates=self._channel,
+                    for_stability=self._for_stability,
                 )
             self._number, content = plans.get(key, (0, None))
             self.plan = Plan(**content) if content else None
@@ -187,22 +192,17 @@ class Job:
                 position = last[0] + 1
                 next(items)
         assert items is not None
-        window: list[Item] = []
-        if self.policy.takes_window and table and table.source:
-            window = list(islice(table.items(0), self.policy.window))
-        elif self.policy.takes_window:
-            window = list(islice(items, self.policy.window))
-            items = chain(window, items)
+        window, items = self._window(items, table)
+        self.policy = self.policy.for_items(window)
         if self._redactor:
-            items, window = map(self._redactor.item, items), list(map(self._redactor.item, window))
-        self.policy = self.policy.for_items([] if self._text_key else window)
+            items = map(self._redactor.item, items)
         if not self._order:
             self._order, items = choose_order(items, self._codebook, self._backend, self._variants)
         if self._text_key:
             questions = Questions(self._codebook, self._backend, self._order, best_only, self._variants)
             self._backend.keeping = WithoutTexts(self._codebook, questions, self._text_key)
-        if self.policy.texts_from:
-            yield from self._ask_about(self.policy.texts(window), source, count)
+        if self.policy.takes_texts:
+            yield from self._ask_about(self.policy.texts(window), window, source, count)
         if position:
             self.kept = position
             yield Step(position)
@@ -216,6 +216,16 @@ class Job:
         yield from self._kept(chain(first, answered), position)
         self._keep_policy()
 
+    def _window(self, items: Iterator[Item], table: ItemTable | None) -> tuple[list[Item], Iterator[Item]]:
+        """Give the first items, as far as the policy takes them, and all again; none where no text may be kept."""
+        if not self.policy.takes_window or self._text_key:
+            return [], items
+        first = table.items(0) if table and table.source else items
+        window = list(islice(first, self.policy.window))
+        if first is items:
+            items = chain(window, items)
+        return list(map(self._redactor.item, window)) if self._redactor else window, items
+
     def _ask(self, items: Iterable[Item], best_only: Reading | None = None) -> Iterator[Answered]:
         return ask(
             items,
@@ -228,23 +238,23 @@ class Job:
             variants=self._variants,
         )
 
-    def _ask_about(self, texts: Sequence[str], source: Json, count: int | None) -> Iterator[Step]:
+    def _ask_about(self, texts: ContentFree, like: Sequence[Item], source: Json, count: int | None) -> Iterator[Step]:
         """Ask about texts that say nothing, as a plan of their own beside that about the items."""
         beside = copy(self)
         name = self._uri or self._backend.name
-        beside._key = plan_key(self._codebook, self._templates, name, self._variants, texts, self._channel)
+        beside._key = plan_key(self._codebook, self._templates, name, self._variants, texts.all, self._channel)
         beside._number, content = self._store.plans().get(beside._key, (0, None))
         beside.plan, beside._texts = Plan(**content) if content else None, texts
         last = self._store.last_row(beside._number)
-        if last and last[0] + 1 == len(texts) and not self._file.failed(beside._number, also_final=False):
+        if last and last[0] + 1 == len(texts.all) and not self._file.failed(beside._number, also_final=False):
             return
-        answered = beside._ask(items_that_say(texts, self._codebook))
+        answered = beside._ask(items_that_say(texts.all, self._codebook, like))
         first = list(islice(answered, 1))
         if not self.plan:
             self._begin()
             self._store.begin_rows(self._number, source, count)
         beside._begin()
-        self._store.begin_rows(beside._number, None, len(texts))
+        self._store.begin_rows(beside._number, None, len(texts.all))
         yield from (Step(0, step.failed) for step in beside._kept(chain(first, answered), 0))
 
     def _is_begun(self, source: Json) -> bool:
@@ -276,11 +286,11 @@ class Job:
                 self._text_key_mark,
                 self._regions,
                 [] if self._variants == (PLAIN,) else [asdict(variant) for variant in self._variants],
-                self.policy.texts_from if self._texts else "",
-                list(self._texts),
+                list(self._texts.fixed),
+                list(self._texts.random),
                 self._channel,
-                {} if self._texts else self._policy_content,
-                self._is_beside,
+                {} if self._texts.all else self._policy_content,
+                self._for_stability,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
 
@@ -402,7 +412,8 @@ def retry(path: str | Path, number: int | None = None, *, also_final: bool = Fal
     with open_records(path) as records:
         file = JobFile(records)
         number = file.choose(number)
-        plan, codebook, failed = file.plans[number], file.codebook(number), file.failed(number, also_final=also_final)
+        plan, codebook = file.plans[number], file.codebook(number)
+        failed = [reply for one in file.beside(number) for reply in file.failed(one, also_final=also_final)]
     if not failed:
         return
     if not plan.uri:

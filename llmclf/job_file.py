@@ -75,18 +75,18 @@ class JobFile:
     def mains(self) -> list[int]:
         """The numbers of the plans about tables; of those that ask the same in other ways, the first.
 
-        One that is beside a table's counts where there is no other.
+        One for stability alone counts where there is no other.
         """
         found: list[int] = []
-        about_tables = (number for number, plan in self.plans.items() if not plan.texts_from)
-        for number in sorted(about_tables, key=lambda number: self.plans[number].beside):
+        about_tables = (number for number, plan in self.plans.items() if not plan.is_about_texts)
+        for number in sorted(about_tables, key=lambda number: self.plans[number].for_stability):
             if not any(self._goes_with(number, other) for other in found):
                 found.append(number)
         return found
 
-    def beside(self, number: int) -> list[int]:
-        """Give the plans that ask the same about the same table, or a sample of it, in any ways; its own first."""
-        others = (other for other, plan in self.plans.items() if other != number and not plan.texts_from)
+    def of_same_table(self, number: int) -> list[int]:
+        """Give the number of a plan and those of others that ask the same about its table, or about a sample of it."""
+        others = (other for other, plan in self.plans.items() if other != number and not plan.is_about_texts)
         return [number, *(other for other in others if self._goes_with(other, number))]
 
     def _goes_with(self, number: int, other: int) -> bool:
@@ -98,8 +98,13 @@ class JobFile:
         table = found[0]["table"] if found and found[0] else {}
         return {name: value for name, value in table.items() if name != SAMPLE}
 
+    def beside(self, number: int) -> list[int]:
+        """Give the number of a plan and those of others that ask the same in other ways, or about texts."""
+        others = (other for other in self.plans if other != number)
+        return [number, *(other for other in others if self.plans[other].asks_with(self.plans[number]))]
+
     def choose(self, number: int | None) -> int:
-        """Give the number of a plan: the one given, or the only one about a table.
+        """Give the number of a plan that was asked about a table: the one given, or the only one.
 
         Raises:
             StoreError: there is no such plan, or there are several and none is given.
@@ -109,11 +114,11 @@ class JobFile:
         mains = self.mains
         if number is None and len(mains) == 1:
             return mains[0]
-        if number is None or number not in self.plans:
+        if number not in mains:
             hint = f"Give one of them with --plan: see `llmclf job status {path}`"
             if number is None:
                 raise StoreError(f"{path} holds {len(mains)} plans", hint)
-            raise StoreError(f"{path}: {unknown('plan', str(number), map(str, self.plans))}")
+            raise StoreError(f"{path}: {unknown('plan', str(number), map(str, mains))}")
         return number
 
     def codebook(self, number: int) -> Codebook:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from llmclf.backends.base import Identity, Json
 from llmclf.codebook import Codebook
@@ -45,20 +45,26 @@ class Plan:
     """Where personal data is redacted: the countries whose phone numbers are found without a country code."""
     variants: Sequence[Mapping[str, Json]] = ()
     """The ways in which each question is asked; without any, the plain one."""
-    texts_from: Literal["", "content-free", "random-words"] = ""
-    """Where the texts come from, if they are not those of a table."""
     texts: Sequence[str] = ()
+    """Texts that say nothing, where it is about these and no table's."""
+    random_texts: Sequence[str] = ()
+    """The same, of random words; they come after the others."""
     channel_templates: Mapping[str, str] = field(default_factory=dict)
     """Those of the noisy channel, where it is asked."""
     policy: Mapping[str, Json] = field(default_factory=dict)
     """By which labels were decided on at last; without one, raw."""
-    beside: bool = False
-    """Whether it asks in ways of its own beside the plan about the same table, or about a sample of it."""
+    for_stability: bool = False
+    """Whether its answers are for a stability audit alone, beside the plan about the same table."""
 
     @property
     def ways(self) -> tuple[Variant, ...]:
         """The ways in which each question is asked."""
         return tuple(map(Variant.of_json, self.variants)) or (PLAIN,)
+
+    @property
+    def is_about_texts(self) -> bool:
+        """Whether it is about texts that say nothing, and no table's."""
+        return bool(self.texts or self.random_texts)
 
     def asks_with(self, other: "Plan") -> bool:
         """Say whether another asks the same of the same model, in other ways or about other texts."""
@@ -77,13 +83,14 @@ def plan_key(
     texts: Sequence[str] = (),
     channel_templates: Mapping[str, str] | None = None,
     *,
-    beside: bool = False,
+    for_stability: bool = False,
 ) -> str:
     """Give what tells the plans in one file apart: what is asked, in which ways, by which prompts, and of whom."""
     asked: list[Any] = [codebook.hash, templates]
     if texts or tuple(variants) != (PLAIN,):
         asked += [[asdict(variant) for variant in variants], list(texts), channel_templates]
-    asked += ["beside"] * beside
+    if for_stability:
+        asked.append("stability")
     return f"{digest(canonical_json(asked)).hex()} {backend}"
 
 

@@ -274,8 +274,8 @@ def test_what_the_table_was_asked_is_not_asked_again_and_its_labels_stay(tmp_pat
     assert len(before) == 13
     with open_records(path) as records:
         file = JobFile(records)
-        assert (file.mains, file.beside(1)) == ([1], [1, 3, 4])
-        (answers,) = way_answers(file, file.beside(1)).values()
+        assert (file.mains, file.of_same_table(1)) == ([1], [1, 3, 4])
+        (answers,) = way_answers(file, file.of_same_table(1)).values()
     assert answers.items == tuple(item.id for item in sample.items())
     assert list(map(str, answers.ways)) == ["plain", "repeat 1", "order 1", "codes"]
 

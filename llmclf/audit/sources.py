@@ -96,7 +96,7 @@ class Sources(AbstractContextManager["Sources"]):
                 if file.plans[number].annotator != annotator:
                     continue
                 if (job, number) not in self._in_ways:
-                    self._in_ways[job, number] = way_answers(file, file.beside(number))
+                    self._in_ways[job, number] = way_answers(file, file.of_same_table(number))
                 if question in self._in_ways[job, number]:
                     return changes(self._in_ways[job, number][question])
         return []
@@ -170,7 +170,7 @@ def _plan(path: Path, file: JobFile, number: int) -> Plan:
         order=plan.order,
         samples=plan.samples,
         policy=file.policy(number).name,
-        ways=list(dict.fromkeys(str(way) for beside in file.beside(number) for way in file.plans[beside].ways)),
+        ways=list(dict.fromkeys(str(way) for beside in file.of_same_table(number) for way in file.plans[beside].ways)),
         versions=dict(plan.versions),
         served=file.served(number),
     )
