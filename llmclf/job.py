@@ -25,7 +25,7 @@ from llmclf.prompts import Order, Prompt
 from llmclf.records import ItemRow
 from llmclf.redaction import Redactor
 from llmclf.store import Store
-from llmclf.variants import PLAIN, asked_questions, items_that_say
+from llmclf.variants import PLAIN, Variant, asked_questions, items_that_say
 from llmclf.without_texts import WithoutTexts, is_without_text, keyed_hash
 
 
@@ -57,6 +57,7 @@ class Job:
         text_key: where texts are not to be kept: the key of the hashes in their place; see `text_key`.
         plan_number: of the plan in the file that is gone on with; None finds it by codebook, prompt and backend.
         policy: decides on labels; what it takes beside the plain answers is asked, too.
+        variants: for a stability audit alone: asks in these ways, beside the plan about the same table.
 
     Raises:
         InputError: a setting or the order differs from those that the job was begun with, or the model does.
@@ -83,6 +84,7 @@ class Job:
         text_key: bytes | None = None,
         plan_number: int | None = None,
         policy: Policy = RAW,
+        variants: Sequence[Variant] = (),
     ) -> None:
         self._path = Path(path)
         self._codebook = codebook
@@ -111,10 +113,18 @@ class Job:
             check_samples(backend, self._samples)
             terms.check_model(backend.identity)
             self.policy = policy.for_answers(codebook, "samples" if self._samples > 1 else backend.origin)
-            self._variants = begun.ways if begun and plan_number is not None else self.policy.variants
+            self._for_stability = bool(variants)
+            self._variants = begun.ways if begun and plan_number is not None else variants or self.policy.variants
             self._channel = Prompt(codebook).channel_sources if self.policy.channel else {}
             if plan_number is None:
-                key = plan_key(codebook, templates, name, self._variants, channel_templates=self._channel)
+                key = plan_key(
+                    codebook,
+                    templates,
+                    name,
+                    self._variants,
+                    channel_templates=self._channel,
+                    for_stability=self._for_stability,
+                )
             self._number, content = plans.get(key, (0, None))
             self.plan = Plan(**content) if content else None
             store = store or Store(path)
@@ -279,6 +289,7 @@ class Job:
                 list(self._texts.random),
                 self._channel,
                 {} if self._texts.all else self._policy_content,
+                self._for_stability,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
 

@@ -53,6 +53,8 @@ class Plan:
     """Those of the noisy channel, where it is asked."""
     policy: Mapping[str, Json] = field(default_factory=dict)
     """By which labels were decided on at last; without one, raw."""
+    for_stability: bool = False
+    """Whether its answers are for a stability audit alone, beside the plan about the same table."""
 
     @property
     def ways(self) -> tuple[Variant, ...]:
@@ -80,11 +82,15 @@ def plan_key(
     variants: Sequence[Variant] = (PLAIN,),
     texts: Sequence[str] = (),
     channel_templates: Mapping[str, str] | None = None,
+    *,
+    for_stability: bool = False,
 ) -> str:
     """Give what tells the plans in one file apart: what is asked, in which ways, by which prompts, and of whom."""
     asked: list[Any] = [codebook.hash, templates]
     if texts or tuple(variants) != (PLAIN,):
         asked += [[asdict(variant) for variant in variants], list(texts), channel_templates]
+    if for_stability:
+        asked.append("stability")
     return f"{digest(canonical_json(asked)).hex()} {backend}"
 
 
