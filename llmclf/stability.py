@@ -145,9 +145,9 @@ def repeats_show(settings: Mapping[str, Json], origins: Iterable[Origin]) -> str
     Nothing where answers are drawn.
     """
     if settings.get("reproducible"):
-        return "repeats: this engine gives the same bits each time, so that a repeat cannot differ"
+        return "repeats: this engine gives the same bits each time: a repeat cannot differ"
     if "likelihoods" in origins or "reproducible" in settings:
-        return "repeats: scores are computed, not drawn: a repeat shows rounding in batches, and no more"
+        return "repeats: scores are computed, not drawn: a repeat shows rounding in batches"
     if settings.get("temperature") == 0:
         return "repeats: at temperature 0 a repeat shows what changes in the server, and no more"
     return ""
