@@ -31,8 +31,8 @@ from llmclf.cli.common import console
 from llmclf.cli.distil import run_distil
 from llmclf.codebook import Codebook
 from llmclf.errors import LlmclfError
+from llmclf.students.teaching import read_teacher
 from llmclf.table_writing import write_rows
-from llmclf.teaching import read_teacher
 
 FILES: Final = {"clickbait": "clickbait_data.gz", "news": "non_clickbait_data.gz"}
 CODEBOOK: Final = """

@@ -94,6 +94,23 @@ def plan_key(
     return f"{digest(canonical_json(asked)).hex()} {backend}"
 
 
+def find_plan(
+    plans: Mapping[str, tuple[int, dict[str, Any]]],
+    codebook: Codebook,
+    templates: Mapping[str, str],
+    backend: str,
+    number: int | None,
+) -> tuple[str, Plan | None]:
+    """Give the key and the plan of a number, or of one that asks the same questions of the same model in any way."""
+    asked = codebook.model_dump(mode="json"), templates, backend
+    for key, (known, content) in plans.items():
+        plan = Plan(**content)
+        is_alike = (plan.codebook, plan.templates, plan.uri or plan.annotator) == asked
+        if known == number or (number is None and is_alike):
+            return key, plan
+    return "", None
+
+
 class Terms:
     """What a job was begun with, if it was, against which all that is given now is held."""
 

@@ -13,13 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from llmclf.agreement import Estimate
 from llmclf.agreement.percent_agreement import percent_agreement
 from llmclf.agreement.probability_quality import expected_calibration_error
-from llmclf.distillation import Example, Student, Taught
 from llmclf.errors import InputError, MissingPackage
 from llmclf.items import Item
-from llmclf.lessons import Lesson
 from llmclf.status import Status
-from llmclf.student_file import load_student, save_student
-from llmclf.student_fitting import FOLDS, folds
+from llmclf.students.distillation import Example, Student, Taught
+from llmclf.students.file import load_student, save_student
+from llmclf.students.fitting import FOLDS, folds
+from llmclf.students.lessons import Lesson
 
 from .lessons import texts
 

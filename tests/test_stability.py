@@ -15,7 +15,7 @@ from llmclf.items import Item, ItemTable
 from llmclf.job import Job
 from llmclf.job_file import JobFile, open_records
 from llmclf.policy import POLICIES, RAW, Policy
-from llmclf.stability import (
+from llmclf.stability.measures import (
     Change,
     changes,
     flips_by_item,
@@ -25,8 +25,8 @@ from llmclf.stability import (
     spread_by_item,
     stability_ways,
 )
+from llmclf.stability.ways import WayAnswers, way_answers
 from llmclf.variants import Variant
-from llmclf.ways import WayAnswers, way_answers
 
 BOOK = Codebook.from_labels(["glad", "sad"])
 QUESTION = BOOK.questions[0].name

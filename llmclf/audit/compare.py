@@ -42,7 +42,7 @@ from llmclf.codebook import Codebook, Question
 from llmclf.errors import InputError
 from llmclf.levels import Level
 from llmclf.plan import versions
-from llmclf.stability import Change
+from llmclf.stability.measures import Change
 
 Changes = Callable[[str, str], list[Change]]
 _OVER_RATERS = ("percent_agreement", "krippendorff_alpha", "gwet_ac1")

@@ -15,9 +15,9 @@ from llmclf.annotations import Kind, label_text
 from llmclf.audit.fitted_on import comparable
 from llmclf.audit.sources import Sourced
 from llmclf.codebook import Question
+from llmclf.ensembles.answers import read_label
 from llmclf.errors import InputError
 from llmclf.levels import Level
-from llmclf.model_answers import read_label
 
 PEOPLE = (Kind.EXPERT, Kind.CROWD)
 

@@ -20,7 +20,7 @@ from llmclf.agreement.survey_equivalence import SurveyEquivalence
 from llmclf.agreement.variance_components import VarianceComponents
 from llmclf.annotations import FittedOn
 from llmclf.served import Served
-from llmclf.stability import Change
+from llmclf.stability.measures import Change
 
 Coefficients: TypeAlias = dict[str, Coefficient]
 

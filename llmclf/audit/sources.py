@@ -16,9 +16,9 @@ from llmclf.errors import TableError
 from llmclf.job_file import JobFile, open_records, open_redactor, redactions_of
 from llmclf.record_json import compact_json, digest, reply_json
 from llmclf.records import Records
-from llmclf.stability import Change, changes
+from llmclf.stability.measures import Change, changes
+from llmclf.stability.ways import WayAnswers, way_answers
 from llmclf.tables import hash_of_file, is_blank, read_rows
-from llmclf.ways import WayAnswers, way_answers
 
 _SQLITE = b"SQLite format 3\x00"
 

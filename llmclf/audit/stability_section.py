@@ -8,7 +8,7 @@ from llmclf.audit.page import Block, Paragraph, Section, Table
 from llmclf.audit.plots.variance_bars import Component, VarianceBars, variance_bars
 from llmclf.audit.report import Audit, Stability
 from llmclf.audit.views import VALUES, answers, columns, figures, name_in, number_cells, reason
-from llmclf.stability import NAMES, Change
+from llmclf.stability.measures import NAMES, Change
 
 
 def stability(audit: Audit) -> Section:

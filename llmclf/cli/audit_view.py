@@ -8,7 +8,7 @@ from llmclf.audit.numbers import shown, spoken_interval
 from llmclf.audit.report import Audit, ModelAudit, QuestionAudit
 from llmclf.audit.wording import answers_of, conclusion, models_of, name_of, sentence
 from llmclf.cli.common import number
-from llmclf.stability import NAMES
+from llmclf.stability.measures import NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console

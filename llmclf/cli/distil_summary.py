@@ -15,8 +15,8 @@ from llmclf.status import Status
 if TYPE_CHECKING:
     from llmclf.agreement import Coefficient
     from llmclf.annotations import Annotation
-    from llmclf.distillation import Student
     from llmclf.items import Item
+    from llmclf.students.distillation import Student
 
 _COEFFICIENTS = {"percent_agreement": "accuracy", "macro_f1": "macro-F1", "cohen_kappa": "Cohen's kappa"}
 _SET_COEFFICIENTS = {"percent_agreement": "the same set", "krippendorff_alpha_masi": "alpha (MASI)"}

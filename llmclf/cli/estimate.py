@@ -35,8 +35,8 @@ from llmclf.errors import InputError
 
 if TYPE_CHECKING:
     from llmclf.budget import Price
-    from llmclf.distil_estimate import DistilEstimate
     from llmclf.estimate import Estimate
+    from llmclf.students.estimate import DistilEstimate
 
 
 def estimate(
@@ -119,7 +119,7 @@ def estimate(
         for line in [json_text(asdict(found))] if as_json else _lines(found):
             print(line)
         return
-    from llmclf.distil_estimate import estimate_distil, student_speed
+    from llmclf.students.estimate import estimate_distil, student_speed
 
     on_this_machine = backend.partition(":")[0] == "local"
     plan = estimate_distil(
@@ -139,7 +139,7 @@ def estimate(
 def _show_plan(plan: "DistilEstimate") -> None:
     from rich.table import Table
 
-    from llmclf.distil_estimate import BATCH_REQUESTS
+    from llmclf.students.estimate import BATCH_REQUESTS
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(f"{plan.rows:,} rows labelled by", overflow="fold")

@@ -36,7 +36,7 @@ from llmclf.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from llmclf.stability import ItemStability
+    from llmclf.stability.measures import ItemStability
 
 
 def stability(
@@ -102,10 +102,10 @@ def stability(
     from llmclf.items import ItemTable
     from llmclf.job import Job
     from llmclf.job_file import JobFile, open_records
-    from llmclf.stability import changes, items_by_stability, read_paraphrases, repeats_show, stability_ways
+    from llmclf.stability.measures import changes, items_by_stability, read_paraphrases, repeats_show, stability_ways
+    from llmclf.stability.ways import way_answers
     from llmclf.table_writing import check_writable
     from llmclf.tables import json_text
-    from llmclf.ways import way_answers
     from llmclf.without_texts import text_key
 
     book = Codebook.load(codebook)
@@ -176,7 +176,7 @@ def stability(
 
 
 def _write(out: Path, items: Iterable["ItemStability"], output_format: str | None) -> None:
-    from llmclf.stability import FACETS
+    from llmclf.stability.measures import FACETS
     from llmclf.table_writing import write_rows
 
     numbers = ("flip_rate", *(f"flip_rate_{kind}" for kind in FACETS), "spread")

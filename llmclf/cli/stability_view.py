@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from llmclf.agreement import Coefficient, Undefined
 from llmclf.agreement.variance_components import VarianceComponents
 from llmclf.audit.numbers import shown, spoken_interval
-from llmclf.stability import NAMES, Change, ItemStability
-from llmclf.ways import WayAnswers
+from llmclf.stability.measures import NAMES, Change, ItemStability
+from llmclf.stability.ways import WayAnswers
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,7 +19,7 @@ from llmclf.item_sample import ItemSample
 from llmclf.items import ItemTable
 from llmclf.job import Job
 from llmclf.policy import POLICIES, RAW, Policy
-from llmclf.stability import stability_ways
+from llmclf.stability.measures import stability_ways
 from llmclf.variants import Variant
 
 BOOK = Codebook.from_labels(["glad", "sad"])

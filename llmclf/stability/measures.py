@@ -24,8 +24,8 @@ from llmclf.agreement.variance_components import (
 from llmclf.backends.base import Json, Origin
 from llmclf.errors import InputError
 from llmclf.policy import Policy
+from llmclf.stability.ways import WayAnswers
 from llmclf.variants import Variant
-from llmclf.ways import WayAnswers
 
 ChangeKind = Literal["repeat", "order", "paraphrase", "codes"]
 FACETS: Final[Mapping[ChangeKind, Facet]] = {
