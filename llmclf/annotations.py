@@ -29,6 +29,7 @@ COLUMNS = (
     "policy",
     "instability",
     "fitted_on",
+    "label_set",
 )
 _NEEDED = COLUMNS[: COLUMNS.index("policy")]
 """By which a table is known as one of ours."""
@@ -87,6 +88,9 @@ class Annotation:
     fitted_on: FittedOn | None = None
     """Where the policy was fitted to labelled examples and the item is one: to the others alone, or to itself, too."""
 
+    label_set: tuple[str, ...] = ()
+    """Labels of which one is right as often as was asked for; empty where nothing was."""
+
     def to_dict(self) -> dict[str, Any]:
         """Give the row, ready for JSON."""
         label = list(self.label) if isinstance(self.label, tuple) else self.label
@@ -107,6 +111,7 @@ class Annotation:
             "policy": self.policy or None,
             "instability": self.instability,
             "fitted_on": self.fitted_on,
+            "label_set": list(self.label_set) or None,
         }
 
 
@@ -237,6 +242,7 @@ def _annotation_of_row(where: str, row: Row, columns: AnnotationColumns, common:
         policy="" if is_blank(row.get("policy")) else str(row["policy"]),
         instability=_probability(where, row.get("instability")),
         fitted_on=None if is_blank(fitted_on) else _one_of(where, get_args(FittedOn), fitted_on, "fitted_on"),
+        label_set=_quotes(where, row.get("label_set")),
         **common,
     )
 

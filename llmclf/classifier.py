@@ -138,6 +138,7 @@ def annotations(
                 misquoted=misquoted(decision.evidence, words),
                 policy=decider.policy.name,
                 instability=decision.instability,
+                label_set=decision.label_set,
                 fitted_on=fitted.fitted_on(item) if fitted else None,
             )
 

@@ -32,6 +32,8 @@ class Decision:
     samples: int | None = None
     rationale: str = ""
     evidence: tuple[str, ...] = ()
+    label_set: tuple[str, ...] = ()
+    """By a conformal threshold: labels that hold the right one as often as was asked for."""
     instability: float | None = None
     """How far the ways of asking are from their mean, in total variation: 0 alike, 1 opposed; None with one way."""
 

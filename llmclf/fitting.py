@@ -33,6 +33,13 @@ class Wanted:
     """What the thresholds of sets are tuned for; see `llmclf.calibration.thresholds`."""
     risk: float | None = None
     """The share of wrong labels among those given, at most."""
+    coverage: float | None = None
+    """How often a set of labels shall hold the right one."""
+
+    @property
+    def claims(self) -> bool:
+        """Whether some examples must judge what the others have taught."""
+        return self.risk is not None or self.coverage is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +74,7 @@ class Examples:
 def fit(
     file: File, number: int, policy: Policy, labels: Mapping[str, Mapping[str, LabelValue]], wanted: Wanted
 ) -> Policy:
-    """Fit a policy to labelled examples of a job's items, cross-fitted; where a risk is wanted, half of them choose it.
+    """Fit a policy to labelled examples of a job's items, cross-fitted; for a claim, half of them choose its threshold.
 
     Args:
         file: the job.
@@ -88,13 +95,20 @@ def fit(
             continue
         teaching = judging = scored.examples(question, labels[question.name])
         fits = wanted.calibration if question.kind != "set" else wanted.metric
-        if fits and wanted.risk is not None:
+        if fits and wanted.claims:
             teaching, judging = teaching.halves()
         settled = Fitted(**_fitted(teaching, wanted)) if fits else Fitted()
-        if wanted.risk is not None:
-            given = policy.model_copy(update={"fitted": {question.name: settled.model_copy(update={"folds": {}})}})
-            others = scored.confidences(LabelReader(question, given), labels[question.name])
-            settled = settled.model_copy(update=_abstaining(judging, LabelReader(question, given), others, wanted.risk))
+        if wanted.claims:
+            by_all = policy.model_copy(update={"fitted": {question.name: settled.model_copy(update={"folds": {}})}})
+            reader = LabelReader(question, by_all)
+            found: dict[str, Any] = {"statements": (), "judges": tuple(judging.items)}
+            if wanted.risk is not None:
+                others = scored.confidences(reader, labels[question.name])
+                found |= _abstaining(judging, reader, others, wanted.risk)
+            if wanted.coverage is not None:
+                threshold, statement = _set_threshold(judging, reader, wanted.coverage)
+                found |= {"set_threshold": threshold, "statements": (*found["statements"], statement)}
+            settled = settled.model_copy(update=found)
         fitted[question.name] = settled
     name = policy.name if policy.fitted else f"{policy.name}, fitted"
     return policy.model_copy(update={"name": name, "fitted": {**policy.fitted, **fitted}})
@@ -187,6 +201,22 @@ def _abstaining(examples: Examples, reader: LabelReader, others: Floats, risk: f
         )
     return {
         "least_probability": found.threshold,
-        "statement": found.statement,
-        "risk_examples": tuple(examples.items),
+        "statements": (found.statement,),
     }
+
+
+def _set_threshold(examples: Examples, reader: LabelReader, coverage: float) -> tuple[float, str]:
+    """Choose the threshold of conformal sets."""
+    from llmclf.agreement.conformal import conformal_sets
+
+    if examples.question.kind == "set":
+        raise InputError(f"question {examples.question.name!r} asks for a set already", "Leave out --coverage")
+    judged = reader.probabilities(examples.log_p, examples.items), examples.codes
+    found = conformal_sets(judged, judged, coverage)
+    if isinstance(found, Undefined):
+        raise Inconclusive(f"question {examples.question.name!r}: {found.undefined}", "Label more examples")
+    statement = (
+        f"P(the label is in its set) >= {coverage:g}, by {found.n_calibration} labelled items, if these were drawn at "
+        "random from all; it is no claim about single labels"
+    )
+    return found.threshold, statement

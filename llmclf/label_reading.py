@@ -57,10 +57,17 @@ class LabelReader:
             samples=said.samples,
             rationale=said.rationale,
             evidence=said.evidence,
+            label_set=self._label_set(probabilities),
         )
         if self._least is not None and (decision.probability or 0.0) < self._least:
             return replace(decision, status=Status.ABSTAINED, label=None, probability=None)
         return decision
+
+    def _label_set(self, probabilities: Floats) -> tuple[str, ...]:
+        threshold = self._fitted.set_threshold
+        if threshold is None:
+            return ()
+        return tuple(code for code, p in zip(self._codes, probabilities.tolist(), strict=True) if 1 - p <= threshold)
 
     def _label(self, item: str, probabilities: Floats) -> Decision:
         p = probabilities.tolist()

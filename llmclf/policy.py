@@ -67,20 +67,22 @@ class Fitted(BaseModel):
     thresholds_without: tuple[tuple[float, ...], ...] = ()
     least_probability: float | None = None
     """Below it there is no label."""
-    statement: str = ""
-    """What is claimed for the labels that are given."""
-    risk_examples: tuple[str, ...] = ()
-    """Those by which the least probability was chosen; what becomes of them is no evidence."""
+    set_threshold: float | None = None
+    """Labels of a probability of 1 less this, or more, make a set that holds the right one as often as was asked."""
+    statements: tuple[str, ...] = ()
+    """What is claimed for the labels and the sets that are given."""
+    judges: tuple[str, ...] = ()
+    """The examples by which thresholds were chosen for a claim; what becomes of them is no evidence."""
 
     def fitted_on(self, item: str) -> FittedOn | None:
         """Say whether what is settled rests on an item: on it, too (`itself`), or is applied to it by the others."""
-        if item in self._risk_examples:
+        if item in self._judges:
             return "itself"
         return "others" if item in self.folds else None
 
     @cached_property
-    def _risk_examples(self) -> frozenset[str]:
-        return frozenset(self.risk_examples)
+    def _judges(self) -> frozenset[str]:
+        return frozenset(self.judges)
 
 
 class Policy(BaseModel):

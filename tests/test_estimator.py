@@ -183,7 +183,7 @@ def test_frames_go_through_the_plain_api_too(make: Any, tmp_path: Path) -> None:
     book = Codebook(name="b", question=(question.model_copy(update={"evidence": True}),))
     written = ScriptedBackend(lambda request: Completion(request.id, '{"evidence": ["so", "good"], "label": "good"}'))
     table = llmclf.annotate_frame(frame, book, written)
-    assert list(table.columns)[-3:] == ["fitted_on", "evidence", "misquoted"]
+    assert list(table.columns)[-3:] == ["label_set", "evidence", "misquoted"]
     assert [None if cell is None else list(cell) for cell in table["evidence"]] == [["so", "good"], None]
     assert list(next(iter(table["misquoted"]))) == ["so"]
     job = tmp_path / "job.sqlite"

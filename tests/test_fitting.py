@@ -121,14 +121,27 @@ def test_a_wanted_risk_is_kept_and_said(path: Path) -> None:
     assert len(given) + len(held_back) == N - 200
     wrong = sum(found[str(n)].label != ("b" if TRUE[n] else "a") for n in given)
     assert wrong / len(given) <= 0.2
-    assert "P(true risk <= 0.2) >= 0.9" in policy.fitted["q"].statement
+    assert "P(true risk <= 0.2) >= 0.9" in policy.fitted["q"].statements[0]
     assert found["0"].fitted_on == "itself"
 
 
 def test_where_both_are_wanted_no_example_teaches_and_judges(path: Path) -> None:
     settled = fitted(path, Wanted(calibration="temperature", risk=0.25), {"q": LABELS["q"]}).fitted["q"]
-    assert set(settled.folds) | set(settled.risk_examples) == set(LABELS["q"])
-    assert not set(settled.folds) & set(settled.risk_examples)
+    assert set(settled.folds) | set(settled.judges) == set(LABELS["q"])
+    assert not set(settled.folds) & set(settled.judges)
+
+
+def test_sets_hold_the_right_label_as_often_as_was_asked_for(path: Path) -> None:
+    policy = fitted(path, Wanted(calibration="temperature", coverage=0.9), {"q": LABELS["q"]})
+    found = annotations(path, policy)["q"]
+    held = [("b" if TRUE[n] else "a") in found[str(n)].label_set for n in range(200, N)]
+    assert 0.85 < np.mean(held) < 0.97
+    assert {len(found[str(n)].label_set) for n in range(200, N)} >= {1, 2}
+    assert "P(the label is in its set) >= 0.9" in policy.fitted["q"].statements[0]
+    with pytest.raises(InputError, match="asks for a set already"):
+        fitted(path, Wanted(coverage=0.9), {"t": LABELS["t"]})
+    with pytest.raises(Inconclusive, match="too few for sets"):
+        fitted(path, Wanted(coverage=0.999), {"q": LABELS["q"]})
 
 
 def test_a_risk_that_cannot_be_claimed_is_said(path: Path) -> None:

@@ -67,6 +67,10 @@ def decide(
         float | None,
         typer.Option(help="With --labels: give no label where it is unsure, so that at most this share is wrong."),
     ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(help="With --labels: give sets of labels, too, that hold the right one so often."),
+    ] = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write the fitted policy, for --policy.")
     ] = None,
@@ -106,9 +110,11 @@ def decide(
     from llmclf.recorded_decisions import Sources
 
     decides_by = parse_policy(policy)
-    wanted = Wanted(calibrate, thresholds, risk)
+    wanted = Wanted(calibrate, thresholds, risk, coverage)
     if (wanted == Wanted()) != (not labels):
-        raise InputError("fitting takes --labels and one of --calibrate, --thresholds, --risk", "Give both, or neither")
+        raise InputError(
+            "fitting takes --labels and one of --calibrate, --thresholds, --risk, --coverage", "Give both, or neither"
+        )
     if ask:
         columns = item_columns(id_column, text_column, turns_column, turn, conversation_column, speaker_column)
         with open_records(path) as records:
@@ -243,8 +249,8 @@ def _tell_fitted(policy: "Policy", *, as_json: bool) -> None:
         if fitted.thresholds:
             found = ", ".join(f"{value:.2f}" for value in fitted.thresholds)
             print(f"{name}: a label applies from {found}, by {len(fitted.folds)} examples")
-        if fitted.statement:
-            print(f"{name}: {fitted.statement}")
+        for statement in fitted.statements:
+            print(f"{name}: {statement}")
 
 
 def _tell(summary: Summary, policy: "Policy", out: Path | None, save: Path | None, *, as_json: bool) -> None:

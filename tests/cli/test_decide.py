@@ -77,7 +77,7 @@ def test_a_channel_policy_is_asked_of_the_embedded_model(cli: Cli, folder: Path)
     ("options", "says"),
     [
         (["--policy", "nonsense"], "unknown policy 'nonsense'"),
-        (["--labels", "people.csv"], "one of --calibrate, --thresholds, --risk"),
+        (["--labels", "people.csv"], "one of --calibrate, --thresholds, --risk, --coverage"),
         (["--calibrate", "temperature"], "fitting takes --labels"),
         (["--policy", "orders", "--ask"], "with --table"),
         (["--policy", "orders", "--ask", "--table", "in.csv"], "in.csv is not what the job has read"),
