@@ -87,6 +87,8 @@ def classify(
             unlabelled += annotation.label is None
             _show(asked[number], annotation, as_json=as_json)
             asked[number] = ""
+        if not as_json:
+            print(f"llmclf: decided by the policy {annotation.policy}", file=sys.stderr)
     if unlabelled:
         raise typer.Exit(SOME_UNLABELLED)
 

@@ -257,11 +257,11 @@ def _tell(summary: Summary, policy: "Policy", out: Path | None, save: Path | Non
     from llmclf.tables import json_text
 
     if as_json:
-        shown = summary.to_dict() | {"policy": policy.name, "assumes": policy.assumes, "out": out and str(out)}
+        shown = summary.to_dict() | {"assumes": policy.assumes, "out": out and str(out)}
         print(json_text(shown | {"fitted": {name: one.model_dump(mode="json") for name, one in policy.fitted.items()}}))
         return
-    print(f"policy {policy.name}, which assumes {policy.assumes}")
     for line in summary.lines():
         print(line)
+    print(f"the policy assumes {policy.assumes}")
     for written in filter(None, (out, save)):
         print(f"wrote {written}")

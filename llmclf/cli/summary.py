@@ -18,6 +18,7 @@ class Summary:
         self.codebook = codebook
         self.quotes = self.misquoted = 0
         self.statuses: Counter[Status] = Counter()
+        self.policies: dict[str, None] = {}
         self.labels: dict[str, Counter[str]] = {}
 
     @property
@@ -29,6 +30,7 @@ class Summary:
         """Count annotations, and hand them on."""
         for annotation in annotations:
             self.statuses[annotation.status] += 1
+            self.policies[annotation.policy] = None
             self.quotes += len(annotation.evidence)
             self.misquoted += len(annotation.misquoted)
             counts = self.labels.setdefault(annotation.question, Counter())
@@ -44,6 +46,7 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """Give the counts, ready for JSON."""
         counted = {"statuses": {str(status): n for status, n in self.statuses.items()}, "labels": self.labels}
+        counted["policy"] = ", ".join(self.policies)
         if "evidence" in self.codebook.reasons:
             counted["evidence"] = {"quotes": self.quotes, "misquoted": self.misquoted}
         return counted
@@ -52,6 +55,7 @@ class Summary:
         """Say them to a person."""
         total = self.statuses.total()
         yield f"{total} answers: {', '.join(f'{n} {status}' for status, n in self.statuses.most_common())}"
+        yield f"decided by the policy {', '.join(self.policies)}"
         for question, counts in self.labels.items():
             shares = (f"{label} {count * len(self.labels) / total:.0%}" for label, count in counts.most_common())
             yield f"{question}: {', '.join(shares)}"

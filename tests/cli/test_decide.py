@@ -32,7 +32,8 @@ def test_what_a_policy_takes_is_listed_asked_and_then_never_asked_again(cli: Cli
     assert (as_json["requests"], as_json["missing"][0]["items"]) == (23, 23)
     asked = cli("decide", job, "--policy", "default", "--ask", "--table", "many.csv", "--out", "later.csv")
     assert asked.code == 0, asked.err
-    assert "policy default, which assumes no label shares" in asked.out
+    assert "decided by the policy default\n" in asked.out
+    assert "the policy assumes no label shares" in asked.out
     again = cli("annotate", "many.csv", "--codebook", "mood.toml", "--out", "out.csv", "--json")
     assert json.loads(again.out)["asked"] == 0
     assert (folder / "out.csv").read_text() == (folder / "later.csv").read_text()
