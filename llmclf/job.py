@@ -299,9 +299,13 @@ class Job:
 
     def _keep_policy(self) -> None:
         """Record by which policy labels are decided on, where that is another one than before."""
-        if self.plan and self.plan.policy != self._policy_content:
-            self.plan = replace(self.plan, policy=self._policy_content)
-            self._store.replace_plan(self._number, asdict(self.plan))
+        if not self.plan or self._for_stability:
+            return
+        file = self._file
+        for number in file.of_same_table(self._number):
+            plan = file.plans[number]
+            if not plan.for_stability and plan.policy != self._policy_content:
+                self._store.replace_plan(number, asdict(replace(plan, policy=self._policy_content)))
 
     def _kept(self, answered: Iterator[Answered], position: int) -> Iterator[Step]:
         """Record each item with its replies as they come."""

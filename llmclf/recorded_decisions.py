@@ -72,15 +72,26 @@ class Sources:
     def __init__(self, file: File, number: int, policy: Policy) -> None:
         self._file = file
         self._number = number
-        self._policy = policy
+        self.policy = policy
+        self._name = policy.name
         codebook = file.codebook(number)
         policy.check(codebook)
         self.asked = asked_questions(codebook, policy.variants)
-        alike = file.beside(number)
-        tables = [other for other in alike if self._is_of_same_table(other)]
+        self._alike = file.beside(number)
+        tables = [other for other in self._alike if self._is_of_same_table(other)]
         self._places = [self._find(asked, tables) for asked in self.asked]
-        about_texts = [other for other in reversed(alike) if policy.takes_texts and self._has_texts(file.plans[other])]
-        self._text_places = [self._find(asked, about_texts) for asked in self.asked] if policy.takes_texts else []
+        self._text_places = self._find_texts()
+        if policy.takes_window and (policy.learns or None in self._text_places):
+            # Too few items have other texts; and where no text may be kept, no words are drawn.
+            may_keep = not file.plans[number].text_key
+            self.policy = policy.for_count(file.records.count_items(number, policy.window) if may_keep else 0)
+            self._text_places = self._find_texts()
+
+    def _find_texts(self) -> list[_Place | None]:
+        if not self.policy.takes_texts:
+            return []
+        about_texts = [other for other in reversed(self._alike) if self._has_texts(self._file.plans[other])]
+        return [self._find(asked, about_texts) for asked in self.asked]
 
     def _is_of_same_table(self, other: int) -> bool:
         if self._file.plans[other].is_about_texts:
@@ -92,8 +103,8 @@ class Sources:
         return found and found[0] and found[0]["table"]
 
     def _has_texts(self, plan: Plan) -> bool:
-        has_fixed = set(self._policy.content_free) <= set(plan.texts)
-        return plan.is_about_texts and has_fixed and len(plan.random_texts) >= self._policy.random_texts
+        has_fixed = set(self.policy.content_free) <= set(plan.texts)
+        return plan.is_about_texts and has_fixed and len(plan.random_texts) >= self.policy.random_texts
 
     def _find(self, asked: Asked, plans: Sequence[int]) -> _Place | None:
         whole = self._file.records.last_row(self._number)
@@ -112,8 +123,8 @@ class Sources:
         last = self._file.records.last_row(self._number)
         items = last[0] + 1 if last else 0
         found = list(self._group(self._places, items, "{way}"))
-        if self._policy.takes_texts:
-            count = len(self._policy.content_free) + self._policy.random_texts
+        if self.policy.takes_texts:
+            count = len(self.policy.content_free) + self.policy.random_texts
             found += self._group(self._text_places, count, "{way}, texts that say nothing")
         return found
 
@@ -135,25 +146,25 @@ class Sources:
         if self.missing:
             what = "; ".join(f"{one.what} ({one.requests:,} requests)" for one in self.missing)
             raise MissingRecords(
-                f"the policy {self._policy.name} takes answers that were not asked for: {what}",
-                f"See `llmclf decide {self._file.records.path} --policy {self._policy.name}`",
+                f"the policy {self.policy.name} takes answers that were not asked for: {what}",
+                f"See `llmclf decide {self._file.records.path} --policy {self._name}`",
             )
 
     def decider(self) -> Decider:
         """Give what decides by the policy, its correction learned from the records."""
-        decider = Decider(self._policy, self.asked)
-        if self._policy.takes_texts:
+        decider = Decider(self.policy, self.asked)
+        if self.policy.takes_texts:
             decider.learn(self._about_texts())
-        elif self._policy.learns:
-            decider.learn([[said for _, said, _ in islice(self.rows(), self._policy.window)]])
+        elif self.policy.learns:
+            decider.learn([[said for _, said, _ in islice(self.rows(), self.policy.window)]])
         return decider
 
     def _about_texts(self) -> list[list[ItemReplies]]:
         """Give what was replied about the texts that say nothing, by their kinds."""
         plan = self._file.plans[next(place.plan for place in self._text_places if place)]
         said = [said for _, said, _ in self._rows(self._text_places)]
-        fixed = [said[plan.texts.index(text)] for text in self._policy.content_free]
-        drawn = said[len(plan.texts) :][: self._policy.random_texts]
+        fixed = [said[plan.texts.index(text)] for text in self.policy.content_free]
+        drawn = said[len(plan.texts) :][: self.policy.random_texts]
         return [kind for kind in (fixed, drawn) if kind]
 
     def rows(self) -> Iterator[tuple[ItemRow, ItemReplies, list[tuple[int, ...]]]]:

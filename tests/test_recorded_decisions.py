@@ -96,9 +96,22 @@ def test_labels_are_written_again_by_the_policy_used_at_last(tmp_path: Path) -> 
     run(tmp_path / "job", RAW, Model())
     with open_records(tmp_path / "job") as records:
         assert {one.policy for one in JobFile(records).annotations(1)} == {"raw"}
-    run(tmp_path / "job", DEFAULT, Model())
-    with open_records(tmp_path / "job") as records:
-        assert {one.policy for one in JobFile(records).annotations(1)} == {"default"}
+    for name in ("default", "orders", "mean"):
+        found = run(tmp_path / "job", POLICIES[name], Model())
+        with open_records(tmp_path / "job") as records:
+            file = JobFile(records)
+            assert list(file.annotations(file.choose(None))) == found
+
+
+def test_few_items_have_the_policy_that_stands_for_it(tmp_path: Path) -> None:
+    found = run(tmp_path / "job", DEFAULT, Model(), ITEMS[:9])
+    assert {one.policy for one in found} == {"default, content-free"}  # type: ignore[attr-defined]  # annotations
+    for name in ("default", "batch"):
+        with open_records(tmp_path / "job") as records:
+            again = list(JobFile(records).annotations(1, policy=POLICIES[name]))
+        assert {one.policy for one in again} == {f"{name}, content-free"}
+        if name == "default":
+            assert again == found
 
 
 def test_what_was_done_before_a_limit_is_decided_on(tmp_path: Path) -> None:

@@ -82,7 +82,6 @@ def test_a_channel_policy_is_asked_of_the_embedded_model(cli: Cli, folder: Path)
         (["--calibrate", "temperature"], "fitting takes --labels"),
         (["--policy", "orders", "--ask"], "with --table"),
         (["--policy", "orders", "--ask", "--table", "in.csv"], "in.csv is not what the job has read"),
-        (["--policy", "batch"], "24 items have an answer, not 50"),
         (["--plan", "7"], "unknown plan '7'"),
     ],
 )
