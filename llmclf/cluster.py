@@ -21,6 +21,7 @@ from llmclf.job import Step
 from llmclf.job_file import JobFile
 from llmclf.micro_batches import Annotator, Assignment, Done, MicroBatch, begin, micro_batches, take_in
 from llmclf.plan import Plan
+from llmclf.policy import RAW
 from llmclf.prompts import Order
 from llmclf.store import Store
 from llmclf.tables import is_stream
@@ -103,6 +104,7 @@ class RayJob:
         self._order, self._price, self._local_only = order, price, local_only
         self._number = 0
         self.asked = self.found = self.kept = self.lost = self.under_way = 0
+        self.policy = RAW
         self.cost: float | None = None
         """As those of a `Job`; of micro-batches that are finished."""
         with ExitStack() as undo:

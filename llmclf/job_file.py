@@ -188,6 +188,13 @@ class JobFile:
         """Count the replies on record of a plan's model."""
         return self.records.replies_of(Identity(**self.plans[number].identity))
 
+    def seconds_for(self, number: int, usage: Usage) -> float | None:
+        """Give how long a plan's model takes for so many tokens on the machine where it was measured, if it was."""
+        plan = self.plans[number]
+        measured = plan.measured.get(str(plan.settings.get("layout")))
+        speed = measured.get("tokens_per_second") if isinstance(measured, dict) else None
+        return (usage.prompt_tokens + usage.completion_tokens) / speed if isinstance(speed, float) and speed else None
+
     def failed(self, number: int, *, also_final: bool) -> list[int]:
         """Give the numbers of the replies that failed, by default of those only that may be answered another time."""
         chosen = (one for one in self.unlabelled(number) if also_final or one.can_retry)

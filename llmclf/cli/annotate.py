@@ -248,6 +248,8 @@ def _report(summary: "Summary", work: "Job | RayJob", out: Path, record: Path, *
         return
     for line in summary.lines():
         print(line, file=shown)
+    if not work.policy.is_raw:
+        print(f"the policy assumes {work.policy.assumes}", file=shown)
     cost = "" if work.cost is None else f", at a cost of {work.cost:,.4g} with what was on record"
     print(f"{work.asked} requests asked{cost}, {work.found} answered from the record {record}", file=shown)
     if work.kept:

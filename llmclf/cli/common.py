@@ -170,6 +170,13 @@ def number(value: float | None) -> str:
     return "" if value is None else shown(value)
 
 
+def duration(seconds: float) -> str:
+    """Write a duration in the unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 class Progress(Protocol):
     """Tells of a step: how many are done, how many of their parts failed, and what all has cost so far."""
 

@@ -29,6 +29,7 @@ from llmclf.cli.common import (
     PolicyOption,
     PricesOption,
     console,
+    duration,
     parse_policy,
     progress,
 )
@@ -205,18 +206,21 @@ def _list_missing(
     answered = max(1, file.answered(number))
     requests = sum(one.requests for one in missing)
     usage = Usage(spent.prompt_tokens * requests // answered, 0, spent.completion_tokens * requests // answered)
+    seconds = file.seconds_for(number, usage)
     money = price_of(plan.annotator, read_prices(prices)).of(usage) if prices else None
     if as_json:
         shown: dict[str, Any] = {"policy": policy.name, "missing": [asdict(one) for one in missing]}
-        print(json_text(shown | {"requests": requests, "tokens_in": usage.prompt_tokens, "money": money}))
+        shown |= {"requests": requests, "tokens_in": usage.prompt_tokens, "seconds": seconds, "money": money}
+        print(json_text(shown))
         return
     terminal = console()
     terminal.print(f"policy {policy.name} (assumes {policy.assumes}) takes answers that were not asked for:")
     for one in missing:
         questions = ", ".join(one.questions)
         terminal.print(f"  {one.what}: {one.items:,} items, {one.requests:,} requests ({questions})", markup=False)
+    time = "" if seconds is None else f", {duration(seconds)} here"
     cost = "" if money is None else f", {money:,.2f} in money"
-    terminal.print(f"{requests:,} requests in all, of about {usage.prompt_tokens:,} tokens{cost}")
+    terminal.print(f"{requests:,} requests in all, of about {usage.prompt_tokens:,} tokens{time}{cost}")
     terminal.print(
         f"ask them: llmclf decide {file.records.path} --policy {policy.name} --ask --table TABLE", markup=False
     )

@@ -27,6 +27,7 @@ from llmclf.cli.common import (
     SamplesOption,
     SettingOption,
     console,
+    duration,
     parse_order,
     parse_policy,
     parse_settings,
@@ -146,7 +147,7 @@ def _show_plan(plan: "DistilEstimate") -> None:
     for heading in ("rows asked", "time", "money"):
         table.add_column(heading, justify="right", no_wrap=True)
     for way in plan.ways:
-        times = [_duration(way.seconds)] if way.seconds else []
+        times = [duration(way.seconds)] if way.seconds else []
         times += [f"{way.batches:,} batches"] if way.batches else []
         money = "" if way.money is None else f"{way.money:,.2f}"
         table.add_row(way.name, f"{way.rows_asked:,}", " + ".join(times) or "not known", money)
@@ -166,12 +167,6 @@ def _lines(found: "Estimate") -> list[str]:
         f"items     {found.items:,}{without}, {found.distinct:,} different",
         f"requests  {found.requests:,}",
         f"tokens    {found.tokens_in:,} to read, {found.tokens_out:,} to write (counted by {found.counted_by}{sample})",
-        f"time      {'not known: give --requests-per-minute' if found.seconds is None else _duration(found.seconds)}",
+        f"time      {'not known: give --requests-per-minute' if found.seconds is None else duration(found.seconds)}",
         f"money     {'not known: give --prices' if found.money is None else f'{found.money:,.2f}'}",
     ]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
