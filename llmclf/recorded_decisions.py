@@ -76,11 +76,11 @@ class Sources:
         codebook = file.codebook(number)
         policy.check(codebook)
         self.asked = asked_questions(codebook, policy.variants)
-        alike = file.beside(number)
-        tables = [other for other in alike if self._is_of_same_table(other)]
-        self._places = [self._find(asked, tables) for asked in self.asked]
-        about_texts = [other for other in reversed(alike) if policy.takes_texts and self._has_texts(file.plans[other])]
-        self._text_places = [self._find(asked, about_texts) for asked in self.asked] if policy.takes_texts else []
+        last = file.records.last_row(number)
+        self._items = last[0] + 1 if last else 0
+        tables = [other for other in file.beside(number) if self._is_of_same_table(other)]
+        self._places = [self._find(asked, tables, self._items) for asked in self.asked]
+        self._text_places = self._find_texts()
 
     def _is_of_same_table(self, other: int) -> bool:
         if self._file.plans[other].is_about_texts:
@@ -95,23 +95,35 @@ class Sources:
         has_fixed = set(self._policy.content_free) <= set(plan.texts)
         return plan.is_about_texts and has_fixed and len(plan.random_texts) >= self._policy.random_texts
 
-    def _find(self, asked: Asked, plans: Sequence[int]) -> _Place | None:
-        whole = self._file.records.last_row(self._number)
+    def _find(self, asked: Asked, plans: Sequence[int], items: int) -> _Place | None:
+        """Give the place in the first of these plans that has asked it about so many items."""
         for number in plans:
             ways = asked_questions(self._file.codebook(number), self._file.plans[number].ways)
             place = next((place for place, one in enumerate(ways) if one.is_same(asked)), None)
-            is_of_table = not self._file.plans[number].is_about_texts
             last = self._file.records.last_row(number)
-            if place is not None and last and (not is_of_table or last == whole):
+            if place is not None and (last[0] + 1 if last else 0) >= items:
                 return _Place(number, place)
         return None
+
+    def _find_texts(self) -> list[_Place | None]:
+        """Give the places in the one plan that has asked about the texts in most ways, of equals the latest.
+
+        One plan, because another one may have other texts in their places.
+        """
+        if not self._policy.takes_texts:
+            return []
+        alike = ((other, self._file.plans[other]) for other in reversed(self._file.beside(self._number)))
+        found = [
+            [self._find(asked, [other], len(plan.texts) + len(plan.random_texts)) for asked in self.asked]
+            for other, plan in alike
+            if self._has_texts(plan)
+        ]
+        return max(found, key=lambda places: len(places) - places.count(None), default=[None] * len(self.asked))
 
     @property
     def missing(self) -> list[Missing]:
         """What was not asked, or not to its end."""
-        last = self._file.records.last_row(self._number)
-        items = last[0] + 1 if last else 0
-        found = list(self._group(self._places, items, "{way}"))
+        found = list(self._group(self._places, self._items, "{way}"))
         if self._policy.takes_texts:
             count = len(self._policy.content_free) + self._policy.random_texts
             found += self._group(self._text_places, count, "{way}, texts that say nothing")
@@ -158,12 +170,12 @@ class Sources:
 
     def rows(self) -> Iterator[tuple[ItemRow, ItemReplies, list[tuple[int, ...]]]]:
         """Give the items, what was replied about each to the questions asked, and the numbers of these replies."""
-        return self._rows(self._places)
+        return islice(self._rows(self._places), self._items)
 
     def _rows(self, places: Sequence[_Place | None]) -> Iterator[tuple[ItemRow, ItemReplies, list[tuple[int, ...]]]]:
         found = [place for place in places if place is not None]
         plans = list(dict.fromkeys(place.plan for place in found))
-        for together in zip(*(self._file.records.rows(plan) for plan in plans), strict=True):
+        for together in zip(*(self._file.records.rows(plan) for plan in plans), strict=False):  # one may be ahead
             row = together[0][0]
             if any(other.item != row.item for other, _ in together):
                 path = self._file.records.path

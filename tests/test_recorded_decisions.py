@@ -136,3 +136,28 @@ def test_instability_is_stored_with_the_label(tmp_path: Path) -> None:
     unstable = [one.instability for one in found if one.question == "q" and one.label]  # type: ignore[attr-defined]  # annotations
     assert all(0 < value <= 1 for value in unstable)
     assert not math.isclose(min(unstable), max(unstable))
+
+
+def test_texts_that_another_policy_has_asked_about_are_not_mixed_with_its_own(tmp_path: Path) -> None:
+    two_ways = Policy(correction="content-free", orders=2)
+    found = run(tmp_path / "job", two_ways, Model())
+    run(tmp_path / "job", DEFAULT, Model())
+    run(tmp_path / "job", Policy(correction="content-free", content_free=("...", "[MASK]", "N/A")), Model())
+    with open_records(tmp_path / "job") as records:
+        assert list(JobFile(records).annotations(1, policy=two_ways)) == found
+
+
+def test_texts_that_were_not_all_asked_about_are_missing(tmp_path: Path) -> None:
+    run(tmp_path / "job", RAW, Model())
+    with pytest.raises(LimitReached):
+        run(tmp_path / "job", DEFAULT, Model(), max_requests=5 * 3)
+    with open_records(tmp_path / "job") as records, pytest.raises(MissingRecords, match="texts that say nothing"):
+        list(JobFile(records).annotations(1, policy=DEFAULT))
+
+
+def test_what_was_asked_in_other_ways_to_the_end_serves_a_job_that_was_stopped(tmp_path: Path) -> None:
+    with pytest.raises(LimitReached):
+        run(tmp_path / "job", RAW, Model(), max_requests=30)
+    whole = run(tmp_path / "job", POLICIES["orders"], Model())
+    with open_records(tmp_path / "job") as records:
+        assert list(JobFile(records).annotations(1, policy=POLICIES["orders"])) == whole[: 2 * 10]
