@@ -206,7 +206,10 @@ class Policy(BaseModel):
 
     def for_items(self, window: Sequence[Item]) -> Self:
         """Give what stands for it where there are too few items: the correction by texts that are always the same."""
-        count = sum(not item.problem for item in window)
+        return self.for_count(sum(not item.problem for item in window))
+
+    def for_count(self, count: int) -> Self:
+        """Give what stands for it where so many of the first items can be asked about; see `for_items`."""
         if not self.takes_window or count >= (LEAST_WINDOW if self.learns else LEAST_WORDS_FROM):
             return self
         fixed = {"content_free": self.content_free or RAW.content_free, "random_texts": 0}

@@ -6,13 +6,13 @@ from itertools import chain, islice
 from typing import Protocol, TypeAlias
 
 from llmclf.annotations import Annotation
-from llmclf.backends.base import Reply
+from llmclf.backends.base import Failure, Origin, Reply, Scores
 from llmclf.classifier import annotations
 from llmclf.codebook import Codebook
 from llmclf.deciding import Decider, ItemReplies
 from llmclf.errors import InputError, StoreError
 from llmclf.plan import Plan
-from llmclf.policy import Policy
+from llmclf.policy import DEFAULT, Policy
 from llmclf.records import ItemRow, Records
 from llmclf.status import Status
 from llmclf.variants import Asked, asked_questions
@@ -72,15 +72,37 @@ class Sources:
     def __init__(self, file: File, number: int, policy: Policy) -> None:
         self._file = file
         self._number = number
-        self._policy = policy
         codebook = file.codebook(number)
-        policy.check(codebook)
-        self.asked = asked_questions(codebook, policy.variants)
         last = file.records.last_row(number)
         self._items = last[0] + 1 if last else 0
+        self._policy = self._for_records(policy)
+        self._policy.check(codebook)
+        self.asked = asked_questions(codebook, self._policy.variants)
         tables = [other for other in file.beside(number) if self._is_of_same_table(other)]
         self._places = [self._find(asked, tables, self._items) for asked in self.asked]
         self._text_places = self._find_texts()
+
+    def _for_records(self, policy: Policy) -> Policy:
+        """Give the policy that a job of these answers and of so few items goes by; see `Job`."""
+        plan = self._file.plans[self._number]
+        if policy == DEFAULT and self._items:
+            policy = policy.for_answers(self._file.codebook(self._number), self._origin())
+        if not policy.takes_window:
+            return policy
+        rows = islice(self._file.records.rows(self._number), policy.window)
+        few = policy.for_count(sum(not row.problem for row, _ in rows))
+        if policy.learns:
+            return few
+        has_drawn = any(self._has_texts(self._file.plans[other], policy) for other in self._file.beside(self._number))
+        return policy if has_drawn else policy.for_count(0) if plan.text_key else few
+
+    def _origin(self) -> Origin | None:
+        """Give where the probabilities of its first answer come from."""
+        said = (reply for _, replies in self._file.records.rows(self._number) for reply in replies.values())
+        first = next((reply for reply in said if not isinstance(reply, Failure)), None)
+        if isinstance(first, Scores):
+            return first.origin
+        return "samples" if self._file.plans[self._number].samples > 1 else None
 
     def _is_of_same_table(self, other: int) -> bool:
         if self._file.plans[other].is_about_texts:
@@ -91,9 +113,9 @@ class Sources:
         found = self._file.records.input(number)
         return found and found[0] and found[0]["table"]
 
-    def _has_texts(self, plan: Plan) -> bool:
-        has_fixed = set(self._policy.content_free) <= set(plan.texts)
-        return plan.is_about_texts and has_fixed and len(plan.random_texts) >= self._policy.random_texts
+    def _has_texts(self, plan: Plan, policy: Policy) -> bool:
+        has_fixed = set(policy.content_free) <= set(plan.texts)
+        return plan.is_about_texts and has_fixed and len(plan.random_texts) >= policy.random_texts
 
     def _find(self, asked: Asked, plans: Sequence[int], items: int) -> _Place | None:
         """Give the place in the first of these plans that has asked it about so many items."""
@@ -116,7 +138,7 @@ class Sources:
         found = [
             [self._find(asked, [other], len(plan.texts) + len(plan.random_texts)) for asked in self.asked]
             for other, plan in alike
-            if self._has_texts(plan)
+            if self._has_texts(plan, self._policy)
         ]
         return max(found, key=lambda places: len(places) - places.count(None), default=[None] * len(self.asked))
 
