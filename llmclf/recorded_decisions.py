@@ -90,11 +90,11 @@ class Sources:
         if not policy.takes_window:
             return policy
         rows = islice(self._file.records.rows(self._number), policy.window)
-        few = policy.for_count(sum(not row.problem for row, _ in rows))
+        few = policy.for_count(0 if plan.text_key and not policy.learns else sum(not row.problem for row, _ in rows))
+        about_texts = [self._file.plans[other] for other in self._file.beside(self._number)]
         if policy.learns:
-            return few
-        has_drawn = any(self._has_texts(self._file.plans[other], policy) for other in self._file.beside(self._number))
-        return policy if has_drawn else policy.for_count(0) if plan.text_key else few
+            return few if any(self._has_texts(one, few) for one in about_texts) else policy
+        return policy if any(self._has_texts(one, policy) for one in about_texts) else few
 
     def _origin(self) -> Origin | None:
         """Give where the probabilities of its first answer come from."""
