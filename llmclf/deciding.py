@@ -60,7 +60,8 @@ class Decider:
                 f"the policy {self.policy.name} corrects likelihoods, and these answers are labels without any",
                 "Use the policy raw",
             )
-        values = found.values[found.is_answered]
+        is_known = np.isfinite(found.values.reshape(len(replies), -1)).all(axis=1)  # nothing can be taken from -inf
+        values = found.values[found.is_answered & is_known]
         least = LEAST_WINDOW if self.policy.learns else 1
         if len(values) < least:
             what = "items" if self.policy.learns else "texts that say nothing"
@@ -146,7 +147,7 @@ class Decider:
             if isinstance(said, Status) or status is not Status.OK:
                 decisions.append(Decision(status))
             elif found.are_votes[item]:
-                decisions.append(self._vote(question, said))
+                decisions.append(reader.unless_unsure(self._vote(question, said)))
             else:
                 decision = reader.decision(items[item], probabilities[item], self._said_first(question, said))
                 if instability is not None:

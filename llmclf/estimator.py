@@ -14,7 +14,7 @@ from llmclf.codebook import Codebook, Question
 from llmclf.errors import InputError, MissingPackage
 from llmclf.frames import library_of, like, texts_of
 from llmclf.items import items_of
-from llmclf.policy import Policy
+from llmclf.policy import Fitted, Policy
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -71,7 +71,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         self.backend_ = open_backend(self.backend) if isinstance(self.backend, str) else self.backend
         policy = self.policy if isinstance(self.policy, Policy) else Policy.load(self.policy)
         texts = [] if X is None else items_of(texts_of(X))
-        policy = policy.for_answers(self.codebook_, self.backend_.origin)
+        policy = _without_examples(policy.for_answers(self.codebook_, self.backend_.origin))
         self.decider_ = learn(texts, self.codebook_, self.backend_, policy)
         return self
 
@@ -152,6 +152,14 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         if library_of(X) == "polars":
             return like(X).DataFrame(values, schema=names)
         return values
+
+
+def _without_examples(policy: Policy) -> Policy:
+    """Give the policy without the ids of the items that it was fitted to: texts have none."""
+    fitted = {
+        name: Fitted.model_validate(one.model_dump(exclude={"folds", "judges"})) for name, one in policy.fitted.items()
+    }
+    return policy.model_copy(update={"fitted": fitted})
 
 
 def _class_by_code(question: Question) -> dict[str, Any]:

@@ -151,6 +151,8 @@ class Job:
 
     def annotations(self) -> Iterator[Annotation]:
         """Give the answers that are on record, in the order of the items; see `JobFile.annotations`."""
+        if not self._number:  # no item, so that it was not begun
+            return iter(())
         return self._file.annotations(self._number, self._redactor, self.policy)
 
     @property

@@ -50,7 +50,7 @@ class LabelReader:
 
     def decision(self, item: str, probabilities: Floats, said: Decision) -> Decision:
         """Decide on one item, with the origin and the reasons of what was said."""
-        decision = replace(
+        found = replace(
             self._label(item, probabilities),
             probabilities=dict(zip(self._codes, probabilities.tolist(), strict=True)),
             origin=said.origin,
@@ -59,7 +59,11 @@ class LabelReader:
             evidence=said.evidence,
             label_set=self._label_set(probabilities),
         )
-        if self._least is not None and (decision.probability or 0.0) < self._least:
+        return self.unless_unsure(found)
+
+    def unless_unsure(self, decision: Decision) -> Decision:
+        """Take the label away where its probability is less than the least, or not known to be more."""
+        if self._least is not None and decision.label is not None and (decision.probability or 0.0) < self._least:
             return replace(decision, status=Status.ABSTAINED, label=None, probability=None)
         return decision
 

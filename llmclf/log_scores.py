@@ -61,7 +61,7 @@ def _likelihoods(asked: Asked, scores: Sequence[Scores], reading: Literal["sum",
     else:
         read = [[_read(scores[0], label.name, reading) for label in asked.question.label]]
     found = np.array(read)
-    if not np.isfinite(found).any() or np.isnan(found).any():
+    if not np.isfinite(found).any(axis=-1).all() or np.isnan(found).any():
         return Status.FAILED
     if asked.base.kind == "set":
         return _in_order(asked, found)

@@ -225,11 +225,10 @@ class Policy(BaseModel):
             InputError: something is not.
 
         """
+        known = [question.name for question in codebook.questions]
         for where, names in ("paraphrases", self.paraphrases), ("prior", self.prior), ("fitted", self.fitted):
-            for name in names:
-                if name not in {question.name for question in codebook.questions}:
-                    known = (question.name for question in codebook.questions)
-                    raise InputError(f"policy {self.name}, {where}: {unknown('question', name, known)}")
+            for name in (name for name in names if name not in known):
+                raise InputError(f"policy {self.name}, {where}: {unknown('question', name, known)}")
         for name, shares in self.prior.items():
             question = codebook.get(name)
             if question.kind == "set" or {question.read(label) for label in shares} != set(question.codes):

@@ -6,13 +6,13 @@ from itertools import chain, islice
 from typing import Protocol, TypeAlias
 
 from llmclf.annotations import Annotation
-from llmclf.backends.base import Reply
+from llmclf.backends.base import Failure, Origin, Reply, Scores
 from llmclf.classifier import annotations
 from llmclf.codebook import Codebook
 from llmclf.deciding import Decider, ItemReplies
 from llmclf.errors import InputError, StoreError
 from llmclf.plan import Plan
-from llmclf.policy import Policy
+from llmclf.policy import DEFAULT, Policy
 from llmclf.records import ItemRow, Records
 from llmclf.status import Status
 from llmclf.variants import Asked, asked_questions
@@ -72,26 +72,37 @@ class Sources:
     def __init__(self, file: File, number: int, policy: Policy) -> None:
         self._file = file
         self._number = number
-        self.policy = policy
-        self._name = policy.name
         codebook = file.codebook(number)
-        policy.check(codebook)
-        self.asked = asked_questions(codebook, policy.variants)
-        self._alike = file.beside(number)
-        tables = [other for other in self._alike if self._is_of_same_table(other)]
-        self._places = [self._find(asked, tables) for asked in self.asked]
+        last = file.records.last_row(number)
+        self._items = last[0] + 1 if last else 0
+        self._policy = self._for_records(policy)
+        self._policy.check(codebook)
+        self.asked = asked_questions(codebook, self._policy.variants)
+        tables = [other for other in file.beside(number) if self._is_of_same_table(other)]
+        self._places = [self._find(asked, tables, self._items) for asked in self.asked]
         self._text_places = self._find_texts()
-        if policy.takes_window and (policy.learns or None in self._text_places):
-            # Too few items have other texts; and where no text may be kept, no words are drawn.
-            may_keep = not file.plans[number].text_key
-            self.policy = policy.for_count(file.records.count_items(number, policy.window) if may_keep else 0)
-            self._text_places = self._find_texts()
 
-    def _find_texts(self) -> list[_Place | None]:
-        if not self.policy.takes_texts:
-            return []
-        about_texts = [other for other in reversed(self._alike) if self._has_texts(self._file.plans[other])]
-        return [self._find(asked, about_texts) for asked in self.asked]
+    def _for_records(self, policy: Policy) -> Policy:
+        """Give the policy that a job of these answers and of so few items goes by; see `Job`."""
+        plan = self._file.plans[self._number]
+        if policy == DEFAULT and self._items:
+            policy = policy.for_answers(self._file.codebook(self._number), self._origin())
+        if not policy.takes_window:
+            return policy
+        rows = islice(self._file.records.rows(self._number), policy.window)
+        few = policy.for_count(0 if plan.text_key and not policy.learns else sum(not row.problem for row, _ in rows))
+        about_texts = [self._file.plans[other] for other in self._file.beside(self._number)]
+        if policy.learns:
+            return few if any(self._has_texts(one, few) for one in about_texts) else policy
+        return policy if any(self._has_texts(one, policy) for one in about_texts) else few
+
+    def _origin(self) -> Origin | None:
+        """Give where the probabilities of its first answer come from."""
+        said = (reply for _, replies in self._file.records.rows(self._number) for reply in replies.values())
+        first = next((reply for reply in said if not isinstance(reply, Failure)), None)
+        if isinstance(first, Scores):
+            return first.origin
+        return "samples" if self._file.plans[self._number].samples > 1 else None
 
     def _is_of_same_table(self, other: int) -> bool:
         if self._file.plans[other].is_about_texts:
@@ -102,29 +113,41 @@ class Sources:
         found = self._file.records.input(number)
         return found and found[0] and found[0]["table"]
 
-    def _has_texts(self, plan: Plan) -> bool:
-        has_fixed = set(self.policy.content_free) <= set(plan.texts)
-        return plan.is_about_texts and has_fixed and len(plan.random_texts) >= self.policy.random_texts
+    def _has_texts(self, plan: Plan, policy: Policy) -> bool:
+        has_fixed = set(policy.content_free) <= set(plan.texts)
+        return plan.is_about_texts and has_fixed and len(plan.random_texts) >= policy.random_texts
 
-    def _find(self, asked: Asked, plans: Sequence[int]) -> _Place | None:
-        whole = self._file.records.last_row(self._number)
+    def _find(self, asked: Asked, plans: Sequence[int], items: int) -> _Place | None:
+        """Give the place in the first of these plans that has asked it about so many items."""
         for number in plans:
             ways = asked_questions(self._file.codebook(number), self._file.plans[number].ways)
             place = next((place for place, one in enumerate(ways) if one.is_same(asked)), None)
-            is_of_table = not self._file.plans[number].is_about_texts
             last = self._file.records.last_row(number)
-            if place is not None and last and (not is_of_table or last == whole):
+            if place is not None and (last[0] + 1 if last else 0) >= items:
                 return _Place(number, place)
         return None
+
+    def _find_texts(self) -> list[_Place | None]:
+        """Give the places in the one plan that has asked about the texts in most ways, of equals the latest.
+
+        One plan, because another one may have other texts in their places.
+        """
+        if not self._policy.takes_texts:
+            return []
+        alike = ((other, self._file.plans[other]) for other in reversed(self._file.beside(self._number)))
+        found = [
+            [self._find(asked, [other], len(plan.texts) + len(plan.random_texts)) for asked in self.asked]
+            for other, plan in alike
+            if self._has_texts(plan, self._policy)
+        ]
+        return max(found, key=lambda places: len(places) - places.count(None), default=[None] * len(self.asked))
 
     @property
     def missing(self) -> list[Missing]:
         """What was not asked, or not to its end."""
-        last = self._file.records.last_row(self._number)
-        items = last[0] + 1 if last else 0
-        found = list(self._group(self._places, items, "{way}"))
-        if self.policy.takes_texts:
-            count = len(self.policy.content_free) + self.policy.random_texts
+        found = list(self._group(self._places, self._items, "{way}"))
+        if self._policy.takes_texts:
+            count = len(self._policy.content_free) + self._policy.random_texts
             found += self._group(self._text_places, count, "{way}, texts that say nothing")
         return found
 
@@ -146,35 +169,35 @@ class Sources:
         if self.missing:
             what = "; ".join(f"{one.what} ({one.requests:,} requests)" for one in self.missing)
             raise MissingRecords(
-                f"the policy {self.policy.name} takes answers that were not asked for: {what}",
-                f"See `llmclf decide {self._file.records.path} --policy {self._name}`",
+                f"the policy {self._policy.name} takes answers that were not asked for: {what}",
+                f"See `llmclf decide {self._file.records.path} --policy {self._policy.name}`",
             )
 
     def decider(self) -> Decider:
         """Give what decides by the policy, its correction learned from the records."""
-        decider = Decider(self.policy, self.asked)
-        if self.policy.takes_texts:
+        decider = Decider(self._policy, self.asked)
+        if self._policy.takes_texts:
             decider.learn(self._about_texts())
-        elif self.policy.learns:
-            decider.learn([[said for _, said, _ in islice(self.rows(), self.policy.window)]])
+        elif self._policy.learns:
+            decider.learn([[said for _, said, _ in islice(self.rows(), self._policy.window)]])
         return decider
 
     def _about_texts(self) -> list[list[ItemReplies]]:
         """Give what was replied about the texts that say nothing, by their kinds."""
         plan = self._file.plans[next(place.plan for place in self._text_places if place)]
         said = [said for _, said, _ in self._rows(self._text_places)]
-        fixed = [said[plan.texts.index(text)] for text in self.policy.content_free]
-        drawn = said[len(plan.texts) :][: self.policy.random_texts]
+        fixed = [said[plan.texts.index(text)] for text in self._policy.content_free]
+        drawn = said[len(plan.texts) :][: self._policy.random_texts]
         return [kind for kind in (fixed, drawn) if kind]
 
     def rows(self) -> Iterator[tuple[ItemRow, ItemReplies, list[tuple[int, ...]]]]:
         """Give the items, what was replied about each to the questions asked, and the numbers of these replies."""
-        return self._rows(self._places)
+        return islice(self._rows(self._places), self._items)
 
     def _rows(self, places: Sequence[_Place | None]) -> Iterator[tuple[ItemRow, ItemReplies, list[tuple[int, ...]]]]:
         found = [place for place in places if place is not None]
         plans = list(dict.fromkeys(place.plan for place in found))
-        for together in zip(*(self._file.records.rows(plan) for plan in plans), strict=True):
+        for together in zip(*(self._file.records.rows(plan) for plan in plans), strict=False):  # one may be ahead
             row = together[0][0]
             if any(other.item != row.item for other, _ in together):
                 path = self._file.records.path

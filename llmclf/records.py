@@ -122,14 +122,6 @@ class Records:
             row: tuple[int, int] | None = self._reader.execute(query, (plan,)).fetchone()
         return row
 
-    def count_items(self, plan: int, first: int) -> int:
-        """Count those of a job's first items that could be asked about."""
-        self._settle()
-        query = "SELECT count(*) FROM rows WHERE plan = ? AND position < ? AND problem = ''"
-        with self._translated():
-            (count,) = self._reader.execute(query, (plan, first)).fetchone()
-        return int(count)
-
     def rows(self, plan: int) -> Iterator[tuple[ItemRow, dict[int, Reply]]]:
         """Give a job's items in the order of the input, each with replies by number, its own among them.
 

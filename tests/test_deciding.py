@@ -201,3 +201,34 @@ def test_one_row_has_the_answer_that_it_has_among_many(values: list[list[float]]
 def test_raw_is_the_plain_decision(values: list[list[float]]) -> None:
     for row in values:
         assert decider(RAW).decide(["i"], [[[scores(*row)]]]) == [[decide(CHOICE, [scores(*row)])]]
+
+
+def test_a_text_with_an_impossible_label_teaches_no_correction() -> None:
+    one = decider(POLICIES["content-free"])
+    one.learn([[[[scores(0.0, -math.inf, -1.0)]], [[scores(*logs(0.5, 0.3, 0.2))]]]])
+    _, p = label(one, [[scores(*logs(0.5, 0.3, 0.2))]])
+    assert list(p.values()) == pytest.approx([1 / 3] * 3)
+    with pytest.raises(InputError, match="0 texts that say nothing have an answer"):
+        decider(POLICIES["content-free"]).learn([[[[scores(0.0, -math.inf, -1.0)]]]])
+
+
+def test_a_label_of_a_set_without_any_likelihood_is_a_failure() -> None:
+    certain, nothing = (
+        scores(*values, names=("yes", "no"), tokens=(1, 1)) for values in ((0.0, -9.0), (-math.inf, -math.inf))
+    )
+    ((found,),) = decider(POLICIES["mean"], SET).decide(["i"], [[[certain, nothing]]])
+    assert (found.status, found.label) == (Status.FAILED, None)
+
+
+def test_votes_are_held_back_below_the_least_probability_too() -> None:
+    said = [[Completion(0, f'{{"label": "{name}"}}')] for name in ("a", "a", "b")]
+    ((found,),) = decider(Policy(orders=3, least_probability=0.9)).decide(["i"], [said])
+    assert (found.status, found.label, found.probabilities) == (
+        Status.ABSTAINED,
+        None,
+        {"a": 2 / 3, "b": 1 / 3, "c": 0},
+    )
+    ((found,),) = decider(Policy(orders=3, least_probability=0.6)).decide(["i"], [said])
+    assert (found.status, found.label) == (Status.OK, "a")
+    ((found,),) = decider(Policy(least_probability=0.6)).decide(["i"], [said[:1]])  # nobody says how sure that is
+    assert (found.status, found.label) == (Status.ABSTAINED, None)

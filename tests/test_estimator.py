@@ -15,6 +15,7 @@ import llmclf
 from llmclf import Codebook, InputError, ZeroShotClassifier
 from llmclf.backends.base import Completion, Failure, Likelihoods, Reply, Request, Scores, Structured
 from llmclf.backends.recorded import ScriptedBackend
+from llmclf.policy import Fitted, Policy
 from llmclf.status import Status
 
 TEXTS = ["good", "bad", "so so", "", "good bad"]
@@ -194,3 +195,18 @@ def test_frames_go_through_the_plain_api_too(make: Any, tmp_path: Path) -> None:
         llmclf.annotate_frame(make({"id": ["a", "a"], "text": ["x", "y"]}), Codebook.from_labels(["a", "b"]), backend)
     with pytest.raises(InputError, match="no data frame"):
         llmclf.annotate_frame([1], Codebook.from_labels(["a", "b"]), backend)
+
+
+def test_the_ids_of_the_items_that_a_policy_was_fitted_to_are_no_places_of_texts() -> None:
+    def score(request: Request) -> Reply:
+        return Scores(request.id, {"yes": -1.0, "no": -2.0}, {"yes": 1, "no": 1})
+
+    methods = [{"method": "temperature", "temperature": value} for value in (1.0, 9.0)]
+    fitted = Fitted(
+        calibration=methods[0], folds={str(n): 0 for n in range(5)}, calibration_without=(methods[1],), judges=("0",)
+    )
+    asked = Codebook.from_labels(["yes", "no"])
+    policy = Policy(fitted={asked.questions[0].name: fitted})
+    classifier = ZeroShotClassifier(codebook=asked, backend=ScriptedBackend(score), policy=policy).fit()
+    found = classifier.predict_proba([f"text {n}" for n in range(9)])
+    assert (found == found[-1]).all()

@@ -4,7 +4,7 @@ from zlib import crc32
 
 import pytest
 
-from llmclf.backends.base import Failure, Likelihoods, Reply, Request, Scores
+from llmclf.backends.base import Completion, Failure, Likelihoods, Reply, Request, Scores, Structured
 from llmclf.backends.recorded import ScriptedBackend
 from llmclf.classifier import annotate
 from llmclf.codebook import Codebook, Label, Question
@@ -149,3 +149,63 @@ def test_instability_is_stored_with_the_label(tmp_path: Path) -> None:
     unstable = [one.instability for one in found if one.question == "q" and one.label]  # type: ignore[attr-defined]  # annotations
     assert all(0 < value <= 1 for value in unstable)
     assert not math.isclose(min(unstable), max(unstable))
+
+
+def test_texts_that_another_policy_has_asked_about_are_not_mixed_with_its_own(tmp_path: Path) -> None:
+    two_ways = Policy(correction="content-free", orders=2)
+    found = run(tmp_path / "job", two_ways, Model())
+    run(tmp_path / "job", DEFAULT, Model())
+    run(tmp_path / "job", Policy(correction="content-free", content_free=("...", "[MASK]", "N/A")), Model())
+    with open_records(tmp_path / "job") as records:
+        assert list(JobFile(records).annotations(1, policy=two_ways)) == found
+
+
+def test_texts_that_were_not_all_asked_about_are_missing(tmp_path: Path) -> None:
+    run(tmp_path / "job", RAW, Model())
+    with pytest.raises(LimitReached):
+        run(tmp_path / "job", DEFAULT, Model(), max_requests=5 * 3)
+    with open_records(tmp_path / "job") as records, pytest.raises(MissingRecords, match="texts that say nothing"):
+        list(JobFile(records).annotations(1, policy=DEFAULT))
+
+
+def test_what_was_asked_in_other_ways_to_the_end_serves_a_job_that_was_stopped(tmp_path: Path) -> None:
+    with pytest.raises(LimitReached):
+        run(tmp_path / "job", RAW, Model(), max_requests=30)
+    whole = run(tmp_path / "job", POLICIES["orders"], Model())
+    with open_records(tmp_path / "job") as records:
+        assert list(JobFile(records).annotations(1, policy=POLICIES["orders"])) == whole[: 2 * 10]
+
+
+@pytest.mark.parametrize("name", ["default", "random-words", "batch", "batch-mean"])
+def test_the_same_policy_stands_for_one_that_takes_more_items_when_the_record_is_read_again(
+    tmp_path: Path, name: str
+) -> None:
+    found = run(tmp_path / "job", POLICIES[name], Model(), ITEMS[:10])
+    with open_records(tmp_path / "job") as records:
+        assert list(JobFile(records).annotations(1, policy=POLICIES[name])) == found
+    assert {one.policy for one in found} == {f"{name}, content-free"}  # type: ignore[attr-defined]  # annotations
+
+
+def test_the_default_is_raw_for_recorded_labels_without_likelihoods(tmp_path: Path) -> None:
+    def write(request: Request) -> Reply:
+        return Completion(request.id, '{"label": "a"}')
+
+    book = Codebook(name="w", question=BOOK.questions[:1])
+    job = Job(tmp_path / "job", book, ScriptedBackend(write, forms=frozenset({Structured})), policy=DEFAULT)
+    found = list(job.annotate(ITEMS))
+    job.close()
+    with open_records(tmp_path / "job") as records:
+        assert list(JobFile(records).annotations(1, policy=DEFAULT)) == found
+    assert {one.policy for one in found} == {"raw"}
+
+
+@pytest.mark.parametrize("policy", [RAW, DEFAULT, POLICIES["batch"]])
+def test_no_items_have_no_annotations(tmp_path: Path, policy: Policy) -> None:
+    assert run(tmp_path / "job", policy, Model(), []) == []
+
+
+def test_a_job_that_was_stopped_before_its_first_item_has_no_annotations(tmp_path: Path) -> None:
+    with pytest.raises(LimitReached):
+        run(tmp_path / "job", DEFAULT, Model(), max_requests=23 * 3)
+    with open_records(tmp_path / "job") as records:
+        assert list(JobFile(records).annotations(1)) == []

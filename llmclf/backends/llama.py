@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import weakref
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -125,6 +126,7 @@ class LlamaModel:
         if not self._model:
             reason = _log_lines[0] if _log_lines else "llama.cpp gave no reason"
             raise ModelFileError(f"{path} cannot be loaded: {reason}", "Fetch the file again: it may be cut short")
+        self._freed = weakref.finalize(self, self._lib.llama_model_free, self._model)
         self.is_repacked = bool(_repacked_buffers)
         """Whether some weights were: not of every layout, and not on every processor."""
         self._vocab = self._lib.llama_model_get_vocab(self._model)
@@ -135,9 +137,8 @@ class LlamaModel:
 
     def close(self) -> None:
         """Free the model; its contexts must be closed before."""
-        if self._model:
-            self._lib.llama_model_free(self._model)
-            self._model = None
+        self._freed()
+        self._model = None
 
     @property
     def handle(self) -> Any:  # noqa: ANN401 - an opaque pointer of llama.cpp

@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from llmclf.backends.base import Failure, Likelihoods, Message, Reading, Request, Scores
 from llmclf.backends.layouts import Weights
+from llmclf.backends.llama import llama_cpp
 from llmclf.backends.local import LocalBackend
 from llmclf.errors import BackendError, InputError, ModelFileError
 from llmclf.status import Status
@@ -377,3 +379,22 @@ def test_no_text_and_no_label_holds_a_control_token(engine: LocalBackend) -> Non
     control = set(model.control_tokens.tolist())
     assert [token for token in tricky if token in control] == [token for token in structure if token in control]
     assert end not in engine._open.chat.label_tokens("<|im_end|>", continues=False)
+
+
+def test_a_model_that_nobody_holds_is_freed(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[object] = []
+    free = llama_cpp().llama_model_free
+
+    def count(model: object) -> None:
+        freed.append(model)
+        free(model)
+
+    monkeypatch.setattr(llama_cpp(), "llama_model_free", count)
+    backends = [LocalBackend(gguf, layout="shipped", context=1024 + n // 2) for n in range(2)]
+    for place in range(2):
+        list(backends[place].answer([Request(1, (Message("user", ("Hi",)),), Likelihoods(("a", "b")))]))
+    backends.pop().close()
+    assert not freed
+    backends.pop().close()
+    gc.collect()
+    assert len(freed) == 1
