@@ -42,7 +42,8 @@ LabelValue: TypeAlias = str | tuple[str, ...]
 """One label's code, or the codes of a set (`()` when none applies)."""
 
 
-FittedOn: TypeAlias = Literal["others", "itself"]
+FittedOn: TypeAlias = Literal["itself", "others"]
+FITTED_ON: tuple[FittedOn, ...] = get_args(FittedOn)
 
 
 class Kind(StrEnum):
@@ -84,12 +85,12 @@ class Annotation:
     policy: str = ""
     """By which the label was decided on."""
     instability: float | None = None
-    """How far several ways of asking are from their mean, in total variation: 0 alike, 1 opposed."""
+    """How far several ways of asking are from their mean, on average, in total variation: 0 alike, below 1."""
     fitted_on: FittedOn | None = None
     """Where the policy was fitted to labelled examples and the item is one: to the others alone, or to itself, too."""
 
-    label_set: tuple[str, ...] = ()
-    """Labels of which one is right as often as was asked for; empty where nothing was."""
+    label_set: tuple[str, ...] | None = None
+    """Labels of which one is right as often as was asked for; None where nothing was."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give the row, ready for JSON."""
@@ -111,7 +112,7 @@ class Annotation:
             "policy": self.policy or None,
             "instability": self.instability,
             "fitted_on": self.fitted_on,
-            "label_set": list(self.label_set) or None,
+            "label_set": None if self.label_set is None else list(self.label_set),
         }
 
 
@@ -241,8 +242,8 @@ def _annotation_of_row(where: str, row: Row, columns: AnnotationColumns, common:
         misquoted=_quotes(where, row.get("misquoted")),
         policy="" if is_blank(row.get("policy")) else str(row["policy"]),
         instability=_probability(where, row.get("instability")),
-        fitted_on=None if is_blank(fitted_on) else _one_of(where, get_args(FittedOn), fitted_on, "fitted_on"),
-        label_set=_quotes(where, row.get("label_set")),
+        fitted_on=None if is_blank(fitted_on) else _one_of(where, FITTED_ON, fitted_on, "fitted_on"),
+        label_set=None if is_blank(row.get("label_set")) else _quotes(where, row["label_set"]),
         **common,
     )
 

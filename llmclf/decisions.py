@@ -32,10 +32,10 @@ class Decision:
     samples: int | None = None
     rationale: str = ""
     evidence: tuple[str, ...] = ()
-    label_set: tuple[str, ...] = ()
+    label_set: tuple[str, ...] | None = None
     """By a conformal threshold: labels that hold the right one as often as was asked for."""
     instability: float | None = None
-    """How far the ways of asking are from their mean, in total variation: 0 alike, 1 opposed; None with one way."""
+    """How far the ways of asking are from their mean, on average, in total variation; None with one way."""
 
 
 def decide(question: Question, replies: Sequence[Reply]) -> Decision:

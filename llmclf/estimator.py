@@ -12,9 +12,10 @@ from llmclf.backends.registry import open_backend
 from llmclf.classifier import answer, learn
 from llmclf.codebook import Codebook, Question
 from llmclf.errors import InputError, MissingPackage
+from llmclf.fitted import Fitted
 from llmclf.frames import library_of, like, texts_of
 from llmclf.items import items_of
-from llmclf.policy import Fitted, Policy
+from llmclf.policy import Policy
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin

@@ -13,9 +13,10 @@ from llmclf.agreement.estimate import Undefined
 from llmclf.annotations import LabelValue, label_text
 from llmclf.codebook import Question
 from llmclf.errors import Inconclusive, InputError
+from llmclf.fitted import Fitted
 from llmclf.label_reading import LabelReader
 from llmclf.log_scores import Floats
-from llmclf.policy import Fitted, Policy
+from llmclf.policy import Policy
 from llmclf.recorded_decisions import File, Sources
 
 _AT_ONCE = 1000
@@ -88,6 +89,8 @@ def fit(
         Inconclusive: at no threshold can the wanted risk be claimed.
 
     """
+    if policy.fitted:
+        raise InputError(f"the policy {policy.name} is fitted already", "Give all that is wanted of it at once")
     scored = _Scored(file, number, policy.model_copy(update={"fitted": {}}))
     fitted = {}
     for question in file.codebook(number).questions:
@@ -97,6 +100,8 @@ def fit(
         fits = wanted.calibration if question.kind != "set" else wanted.metric
         if fits and wanted.claims:
             teaching, judging = teaching.halves()
+        elif not fits and not wanted.claims:
+            continue
         settled = Fitted(**_fitted(teaching, wanted)) if fits else Fitted()
         if wanted.claims:
             by_all = policy.model_copy(update={"fitted": {question.name: settled.model_copy(update={"folds": {}})}})
@@ -109,9 +114,10 @@ def fit(
                 threshold, statement = _set_threshold(judging, reader, wanted.coverage)
                 found |= {"set_threshold": threshold, "statements": (*found["statements"], statement)}
             settled = settled.model_copy(update=found)
-        fitted[question.name] = settled
-    name = policy.name if policy.fitted else f"{policy.name}, fitted"
-    return policy.model_copy(update={"name": name, "fitted": {**policy.fitted, **fitted}})
+        fitted[question.name] = settled.model_copy(update={"labels": question.codes})
+    if not fitted:
+        raise InputError("nothing was fitted", "Sets have --thresholds, and other questions --calibrate")
+    return policy.model_copy(update={"name": f"{policy.name}, fitted", "fitted": fitted})
 
 
 class _Scored:

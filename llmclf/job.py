@@ -57,6 +57,7 @@ class Job:
         text_key: where texts are not to be kept: the key of the hashes in their place; see `text_key`.
         plan_number: of the plan in the file that is gone on with; None finds it by codebook, prompt and backend.
         policy: decides on labels; what it takes beside the plain answers is asked, too.
+        keep_policy: whether the file's labels are from now on those of this policy.
         variants: for a stability audit alone: asks in these ways, beside the plan about the same table.
 
     Raises:
@@ -84,13 +85,14 @@ class Job:
         text_key: bytes | None = None,
         plan_number: int | None = None,
         policy: Policy = RAW,
+        keep_policy: bool = True,
         variants: Sequence[Variant] = (),
     ) -> None:
         self._path = Path(path)
         self._codebook = codebook
         self._uri = backend if isinstance(backend, str) else ""
         self._numbers: dict[int, int] = {}
-        self._texts = ContentFree()
+        self._texts, self._texts_plan, self._keeps_policy = ContentFree(), 0, keep_policy
         with ExitStack() as undo:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
             if store:
@@ -204,6 +206,7 @@ class Job:
             self._backend.keeping = WithoutTexts(self._codebook, questions, self._text_key)
         if self.policy.takes_texts:
             yield from self._ask_about(self.policy.texts(window), window, source, count)
+            self._keep_policy()
         if position:
             self.kept = position
             yield Step(position)
@@ -248,6 +251,7 @@ class Job:
         beside.plan, beside._texts = Plan(**content) if content else None, texts
         last = self._store.last_row(beside._number)
         if last and last[0] + 1 == len(texts.all) and not self._file.failed(beside._number, also_final=False):
+            self._texts_plan = beside._number
             return
         answered = beside._ask(items_that_say(texts.all, self._codebook, like))
         first = list(islice(answered, 1))
@@ -256,6 +260,7 @@ class Job:
             self._store.begin_rows(self._number, source, count)
         beside._begin()
         self._store.begin_rows(beside._number, None, len(texts.all))
+        self._texts_plan = beside._number
         yield from (Step(0, step.failed) for step in beside._kept(chain(first, answered), 0))
 
     def _is_begun(self, source: Json) -> bool:
@@ -290,6 +295,7 @@ class Job:
                 list(self._texts.fixed),
                 list(self._texts.random),
                 self._channel,
+                0,
                 {} if self._texts.all else self._policy_content,
                 self._for_stability,
             )
@@ -306,8 +312,11 @@ class Job:
         file = self._file
         for number in file.of_same_table(self._number):
             plan = file.plans[number]
-            if not plan.for_stability and plan.policy != self._policy_content:
-                self._store.replace_plan(number, asdict(replace(plan, policy=self._policy_content)))
+            kept = replace(plan, texts_plan=self._texts_plan or plan.texts_plan)
+            if self._keeps_policy:
+                kept = replace(kept, policy=self._policy_content)
+            if not plan.for_stability and kept != plan:
+                self._store.replace_plan(number, asdict(kept))
 
     def _kept(self, answered: Iterator[Answered], position: int) -> Iterator[Step]:
         """Record each item with its replies as they come."""

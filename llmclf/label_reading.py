@@ -9,8 +9,9 @@ import numpy as np
 from llmclf.annotations import LabelValue
 from llmclf.codebook import Question
 from llmclf.decisions import Decision
+from llmclf.fitted import Fitted
 from llmclf.log_scores import Floats
-from llmclf.policy import Fitted, Policy
+from llmclf.policy import Policy
 from llmclf.status import Status
 
 UNTUNED = 0.5
@@ -67,10 +68,10 @@ class LabelReader:
             return replace(decision, status=Status.ABSTAINED, label=None, probability=None)
         return decision
 
-    def _label_set(self, probabilities: Floats) -> tuple[str, ...]:
+    def _label_set(self, probabilities: Floats) -> tuple[str, ...] | None:
         threshold = self._fitted.set_threshold
         if threshold is None:
-            return ()
+            return None
         return tuple(code for code, p in zip(self._codes, probabilities.tolist(), strict=True) if 1 - p <= threshold)
 
     def _label(self, item: str, probabilities: Floats) -> Decision:

@@ -38,6 +38,8 @@ def log_scores(asked: Asked, replies: Sequence[Reply], reading: Literal["sum", "
     by_code = {known[code]: p for code, p in decision.probabilities.items()}
     told = np.array([by_code.get(code, np.nan) for code in asked.base.codes])
     if asked.base.kind == "set":
+        if np.isnan(told).any():  # a server's table says of some labels neither yes nor no
+            return None
         told = np.stack([1 - told, told], axis=-1)
     if decision.samples:
         told = (told * decision.samples + 0.5) / (decision.samples + 0.5 * told.shape[-1])

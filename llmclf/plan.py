@@ -51,6 +51,8 @@ class Plan:
     """The same, of random words; they come after the others."""
     channel_templates: Mapping[str, str] = field(default_factory=dict)
     """Those of the noisy channel, where it is asked."""
+    texts_plan: int = 0
+    """That about texts that say nothing by which labels were decided on at last, if there is one."""
     policy: Mapping[str, Json] = field(default_factory=dict)
     """By which labels were decided on at last; without one, raw."""
     for_stability: bool = False

@@ -5,16 +5,15 @@ import logging
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from llmclf.annotations import FittedOn
 from llmclf.backends.base import Origin
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError, unknown
+from llmclf.fitted import Fitted
 from llmclf.items import Item
 from llmclf.variants import PLAIN, Variant, orders, random_words
 
@@ -47,44 +46,6 @@ class ContentFree:
         return [kind for kind in kinds if kind]
 
 
-class Fitted(BaseModel):
-    """What labelled examples of one question have settled.
-
-    Each example is in a fold, and is decided on by what the other folds settle: so its label may be held against what
-    people say of it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    calibration: Mapping[str, Any] = Field(default_factory=dict)
-    """As `llmclf.calibration` writes it; empty for none."""
-    thresholds: tuple[float, ...] = ()
-    """Of a set: the least probability of each label, in the codebook's order."""
-    folds: Mapping[str, int] = Field(default_factory=dict)
-    """The examples, each with its fold."""
-    calibration_without: tuple[Mapping[str, Any], ...] = ()
-    """By the fold that is left out."""
-    thresholds_without: tuple[tuple[float, ...], ...] = ()
-    least_probability: float | None = None
-    """Below it there is no label."""
-    set_threshold: float | None = None
-    """Labels of a probability of 1 less this, or more, make a set that holds the right one as often as was asked."""
-    statements: tuple[str, ...] = ()
-    """What is claimed for the labels and the sets that are given."""
-    judges: tuple[str, ...] = ()
-    """The examples by which thresholds were chosen for a claim; what becomes of them is no evidence."""
-
-    def fitted_on(self, item: str) -> FittedOn | None:
-        """Say whether what is settled rests on an item: on it, too (`itself`), or is applied to it by the others."""
-        if item in self._judges:
-            return "itself"
-        return "others" if item in self.folds else None
-
-    @cached_property
-    def _judges(self) -> frozenset[str]:
-        return frozenset(self.judges)
-
-
 class Policy(BaseModel):
     """How replies become labels: a pure function of records, which says what records it takes.
 
@@ -92,7 +53,7 @@ class Policy(BaseModel):
     calibrated, and turned into a label, or into none where that is too unlikely.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = "policy"
     reading: Literal["sum", "mean"] = "sum"
@@ -210,8 +171,11 @@ class Policy(BaseModel):
 
     def for_count(self, count: int) -> Self:
         """Give what stands for it where so many of the first items can be asked about; see `for_items`."""
-        if not self.takes_window or count >= (LEAST_WINDOW if self.learns else LEAST_WORDS_FROM):
+        least = LEAST_WINDOW if self.learns else LEAST_WORDS_FROM
+        if not self.takes_window or count >= least:
             return self
+        if self.fitted:
+            raise InputError(f"the policy {self.name} was fitted to scores by {least} items or more", "Fit another")
         fixed = {"content_free": self.content_free or RAW.content_free, "random_texts": 0}
         name = f"{self.name}, content-free"
         if count:
@@ -229,6 +193,14 @@ class Policy(BaseModel):
         for where, names in ("paraphrases", self.paraphrases), ("prior", self.prior), ("fitted", self.fitted):
             for name in (name for name in names if name not in known):
                 raise InputError(f"policy {self.name}, {where}: {unknown('question', name, known)}")
+        for name, fitted in self.fitted.items():
+            codes = codebook.get(name).codes
+            if fitted.labels and fitted.labels != codes:
+                order = ", ".join(fitted.labels)
+                raise InputError(
+                    f"policy {self.name} was fitted to {name!r} with the labels {order}, in this order",
+                    f"Fit one to {', '.join(codes)}",
+                )
         for name, shares in self.prior.items():
             question = codebook.get(name)
             if question.kind == "set" or {question.read(label) for label in shares} != set(question.codes):
@@ -237,7 +209,7 @@ class Policy(BaseModel):
 
     @classmethod
     def load(cls, name: str | Path) -> "Policy":
-        """Give a policy by its name, or from a TOML or JSON file.
+        """Give a policy by its name, or from a TOML or JSON file: what it says differs from `base`, or from raw.
 
         Raises:
             InputError: there is no such policy, or the file is none.
@@ -251,7 +223,10 @@ class Policy(BaseModel):
         try:
             text = path.read_text(encoding="utf-8-sig")
             content: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-            return cls.model_validate({"name": path.stem, **content})
+            base = POLICIES[str(content.pop("base"))].model_dump() if "base" in content else {}
+            return cls.model_validate({**base, "name": path.stem, **content})
+        except KeyError as error:
+            raise InputError(f"{path}: {unknown('policy', str(error.args[0]), POLICIES)}") from None
         except FileNotFoundError:
             raise InputError(f"no policy at {path}", f"Give a TOML file, or one of {', '.join(POLICIES)}") from None
         except ValidationError as error:

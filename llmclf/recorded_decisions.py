@@ -128,13 +128,15 @@ class Sources:
         return None
 
     def _find_texts(self) -> list[_Place | None]:
-        """Give the places in the one plan that has asked about the texts in most ways, of equals the latest.
+        """Give the places in the one plan that has asked about the texts in most ways.
 
-        One plan, because another one may have other texts in their places.
+        Of equals, that by which labels were decided on at last, or the latest. One plan, because another one may have other texts in their places.
         """
         if not self._policy.takes_texts:
             return []
-        alike = ((other, self._file.plans[other]) for other in reversed(self._file.beside(self._number)))
+        last = self._file.plans[self._number].texts_plan
+        latest = sorted(self._file.beside(self._number), key=lambda other: (other != last, -other))
+        alike = ((other, self._file.plans[other]) for other in latest)
         found = [
             [self._find(asked, [other], len(plan.texts) + len(plan.random_texts)) for asked in self.asked]
             for other, plan in alike

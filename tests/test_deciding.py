@@ -11,7 +11,8 @@ from llmclf.codebook import Codebook, Label, Question
 from llmclf.deciding import Decider, ItemReplies
 from llmclf.decisions import decide
 from llmclf.errors import InputError
-from llmclf.policy import POLICIES, RAW, Fitted, Policy
+from llmclf.fitted import Fitted
+from llmclf.policy import POLICIES, RAW, Policy
 from llmclf.status import Status
 from llmclf.variants import asked_questions
 

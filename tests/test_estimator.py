@@ -15,7 +15,8 @@ import llmclf
 from llmclf import Codebook, InputError, ZeroShotClassifier
 from llmclf.backends.base import Completion, Failure, Likelihoods, Reply, Request, Scores, Structured
 from llmclf.backends.recorded import ScriptedBackend
-from llmclf.policy import Fitted, Policy
+from llmclf.fitted import Fitted
+from llmclf.policy import Policy
 from llmclf.status import Status
 
 TEXTS = ["good", "bad", "so so", "", "good bad"]

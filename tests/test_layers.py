@@ -15,7 +15,7 @@ FLOORS = [
     {"tables", "hold", "bank_numbers", "phone_numbers", "backends.base"},
     {"table_writing"},
     {"codebook", "items", "annotations", "personal_data"},
-    {"variants", "item_sample", "record_json", "store_schema", "budget", "verbatim"},
+    {"variants", "fitted", "item_sample", "record_json", "store_schema", "budget", "verbatim"},
     {"records"},
     {"prompts", "schemas", "store", "redaction", "agreement"},
     {"calibration", "abstention"},

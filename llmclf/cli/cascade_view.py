@@ -23,6 +23,8 @@ def show(report: CascadeReport, points: Sequence[CurvePoint], chosen_by: str, te
         f"{report.n_items:,} items: {report.n_kept:,} by {report.cheap}, {routed:,} by {report.better}; "
         f"{report.saved_calls:.0%} of its calls are saved"
     )
+    if report.agreement.n_items:
+        say(f"{report.agreement.n_items:,} of them were asked of {report.better}, too, to choose it: not counted here")
     if report.cost is not None and report.cost_of_better is not None:
         saved = report.cost_of_better - report.cost
         say(

@@ -49,7 +49,8 @@ def ensemble(
 ) -> None:
     """Decide on one label an item by the answers of several models, and write them as one more annotator's.
 
-    A model without an answer to an item is left out there. A tie has no label and the status tied. The column options
+    A model without an answer to an item is left out there. A tie is decided by the summed probabilities, if all gave
+    them, and has otherwise no label and the status tied. The column options
     are of --expert. Labels of people that weighted has used must not be those of an audit.
 
     Example: llmclf ensemble small.csv large.csv third.csv --codebook prompts/sentiment -m votes --out labels.csv

@@ -40,18 +40,19 @@ def status(path: JobArgument, as_json: JsonOption = False) -> None:
         if as_json:
             print(json_text([_to_dict(file, n, one) for n, one in found.items()]))
             return
-        terminal = console()
+        terminal, mains = console(), file.mains
         for number, one in found.items():
             plan = file.plans[number]
             book = file.codebook(number)
             by = f"{plan.annotator} ({plan.uri})" if plan.uri else plan.annotator
-            terminal.print(f"plan {number}: {book.name}, by {by}", markup=False)
+            is_main = number in mains
+            terminal.print(f"{'plan' if is_main else '  beside it, plan'} {number}: {book.name}, by {by}", markup=False)
             if plan.variants:
-                terminal.print(f"  asked in the ways {', '.join(map(str, plan.ways))}", markup=False)
+                terminal.print(f"  asked in {len(plan.ways)} ways: {', '.join(map(str, plan.ways[:9]))}", markup=False)
             what = "texts that say nothing" if plan.is_about_texts else "items"
             terminal.print(f"  {one.items} {what}, {_statuses(one)}", markup=False)
             spent = file.spent(number)
-            if spent.prompt_tokens:
+            if is_main and spent.prompt_tokens:
                 terminal.print(
                     f"  {spent.prompt_tokens:,} tokens read, {spent.completion_tokens:,} written", markup=False
                 )

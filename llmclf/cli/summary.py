@@ -18,6 +18,7 @@ class Summary:
         self.codebook = codebook
         self.quotes = self.misquoted = 0
         self.statuses: Counter[Status] = Counter()
+        self.labelled: Counter[str] = Counter()
         self.policies: dict[str, None] = {}
         self.labels: dict[str, Counter[str]] = {}
 
@@ -34,6 +35,7 @@ class Summary:
             self.quotes += len(annotation.evidence)
             self.misquoted += len(annotation.misquoted)
             counts = self.labels.setdefault(annotation.question, Counter())
+            self.labelled[annotation.question] += annotation.label is not None
             match annotation.label:
                 case None:
                     pass
@@ -57,7 +59,8 @@ class Summary:
         yield f"{total} answers: {', '.join(f'{n} {status}' for status, n in self.statuses.most_common())}"
         yield f"decided by the policy {', '.join(self.policies)}"
         for question, counts in self.labels.items():
-            shares = (f"{label} {count * len(self.labels) / total:.0%}" for label, count in counts.most_common())
+            labelled = max(1, self.labelled[question])
+            shares = (f"{label} {count / labelled:.0%}" for label, count in counts.most_common())
             yield f"{question}: {', '.join(shares)}"
         if "evidence" in self.codebook.reasons:
             yield f"evidence: {self.misquoted} of {self.quotes} quotes are not in the {self.codebook.unit}"

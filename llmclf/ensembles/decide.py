@@ -10,7 +10,7 @@ import numpy as np
 from llmclf.agreement import Undefined
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.ratings import MISSING
-from llmclf.annotations import Annotation, Kind, LabelValue, label_text
+from llmclf.annotations import FITTED_ON, Annotation, FittedOn, Kind, LabelValue, label_text
 from llmclf.codebook import Question
 from llmclf.ensembles.answers import ModelAnswers
 from llmclf.ensembles.opinions import Gathered, Opinions
@@ -218,7 +218,16 @@ def _annotations(gathered: Gathered, pooled: Sequence[Pooled], method: Method) -
             probabilities=probabilities,
             origin="ensemble" if probabilities else None,
             status=status,
+            fitted_on=_fitted_on(gathered, item),
         )
+
+
+def _fitted_on(gathered: Gathered, item: str) -> FittedOn | None:
+    """Say what the models' labels of an item rest on: on people's of it, too, where one does."""
+    said = {model.by_item[item].fitted_on for model in gathered.models if item in model.by_item}
+    if gathered.people and item in gathered.people:
+        said.add("itself")
+    return next((one for one in FITTED_ON if one in said), None)
 
 
 def _common_status(gathered: Gathered, item: str) -> Status:
