@@ -106,7 +106,7 @@ def decide(
     """
     from llmclf.annotations import AnnotationColumns, Kind, write_annotations
     from llmclf.fitting import Wanted, fit
-    from llmclf.job_file import JobFile, open_records
+    from llmclf.job_file import JobFile, open_records, open_redactor, redactions_of
     from llmclf.recorded_decisions import Sources
 
     decides_by = parse_policy(policy)
@@ -125,7 +125,7 @@ def decide(
         number = file.choose(plan)
         missing = Sources(file, number, decides_by).missing
         if missing and not out and not labels:
-            _list_missing(file, number, decides_by, missing, prices, as_json=as_json)
+            _list_missing(file, number, decides_by, missing, policy or decides_by.name, prices, as_json=as_json)
             return
         if labels:
             label_columns = AnnotationColumns(
@@ -135,14 +135,17 @@ def decide(
             decides_by = fit(file, number, decides_by, known, wanted)
             _tell_fitted(decides_by, as_json=as_json)
         if save:
-            save.write_text(decides_by.model_dump_json(indent=1, exclude_defaults=True), encoding="utf-8")
+            _save(save, decides_by)
         summary = Summary(file.codebook(number))
-        found = summary.watch(file.annotations(number, policy=decides_by))
+        redactor = open_redactor(path, file.plans[number]) if redactions_of(path).exists() else None
+        found = summary.watch(file.annotations(number, redactor, decides_by))
         if out:
             write_annotations(out, found, file.codebook(number).reasons, output_format)
         else:
             for _ in found:
                 pass
+        if redactor:
+            redactor.close()
     _tell(summary, decides_by, out, save, as_json=as_json)
 
 
@@ -195,7 +198,14 @@ def _ask(
 
 
 def _list_missing(
-    file: "JobFile", number: int, policy: "Policy", missing: "list[Missing]", prices: Path | None, *, as_json: bool
+    file: "JobFile",
+    number: int,
+    policy: "Policy",
+    missing: "list[Missing]",
+    given: str,
+    prices: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     from llmclf.backends.base import Usage
     from llmclf.budget import price_of, read_prices
@@ -217,9 +227,7 @@ def _list_missing(
         terminal.print(f"  {one.what}: {one.items:,} items, {one.requests:,} requests ({questions})", markup=False)
     cost = "" if money is None else f", {money:,.2f} in money"
     terminal.print(f"{requests:,} requests in all, of about {usage.prompt_tokens:,} tokens{cost}")
-    terminal.print(
-        f"ask them: llmclf decide {file.records.path} --policy {policy.name} --ask --table TABLE", markup=False
-    )
+    terminal.print(f"ask them: llmclf decide {file.records.path} --policy {given} --ask --table TABLE", markup=False)
 
 
 def _labels(
@@ -236,6 +244,13 @@ def _labels(
         for number, annotation in read_annotations(path, columns)
     )
     return {name: labels_of_people(codebook.get(name), placed) for name, placed in by_question(codebook, rows).items()}
+
+
+def _save(path: Path, policy: "Policy") -> None:
+    try:
+        path.write_text(policy.model_dump_json(indent=1, exclude_defaults=True), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", "Give a path in a folder that exists") from None
 
 
 def _tell_fitted(policy: "Policy", *, as_json: bool) -> None:

@@ -42,6 +42,11 @@ def test_what_a_policy_takes_is_listed_asked_and_then_never_asked_again(cli: Cli
         assert {row["policy"] for row in read(folder / "other.csv")} == {policy}
 
 
+def test_a_policy_in_a_file_is_asked_by_that_file(cli: Cli, folder: Path, job: Path) -> None:
+    (folder / "two.toml").write_text('name = "two ways"\norders = 2\n')
+    assert "--policy two.toml --ask" in " ".join(cli("decide", job, "--policy", "two.toml").out.split())
+
+
 def test_labels_are_exported_by_any_policy(cli: Cli, folder: Path, job: Path) -> None:
     assert cli("job", "export", job, "--out", "mean.csv", "--policy", "mean").code == 0
     assert {row["policy"] for row in read(folder / "mean.csv")} == {"mean"}
@@ -84,6 +89,7 @@ def test_a_channel_policy_is_asked_of_the_embedded_model(cli: Cli, folder: Path)
         (["--policy", "orders", "--ask", "--table", "in.csv"], "in.csv is not what the job has read"),
         (["--policy", "batch"], "24 items have an answer, not 50"),
         (["--plan", "7"], "unknown plan '7'"),
+        (["--policy", "raw", "--save", "nowhere/raw.json"], "cannot write nowhere/raw.json"),
     ],
 )
 def test_bad_input_is_one_line(cli: Cli, folder: Path, job: Path, options: list[str], says: str) -> None:
