@@ -130,7 +130,8 @@ class Sources:
     def _find_texts(self) -> list[_Place | None]:
         """Give the places in the one plan that has asked about the texts in most ways.
 
-        Of equals, that by which labels were decided on at last, or the latest. One plan, because another one may have other texts in their places.
+        Of equals, that by which labels were decided on at last, or the latest. One plan, because another one may have
+        other texts in their places.
         """
         if not self._policy.takes_texts:
             return []

@@ -157,6 +157,24 @@ def test_too_few_examples_are_refused(path: Path) -> None:
         fitted(path, Wanted(calibration="temperature"), {"q": {"nobody": "a"}})
 
 
+def test_a_policy_is_fitted_once_and_to_what_it_can_be_fitted_to(path: Path) -> None:
+    policy = fitted(path, Wanted(calibration="vector"), {"q": LABELS["q"]})
+    with opened(path) as file, pytest.raises(InputError, match="is fitted already"):
+        fit(file, 1, policy, LABELS, Wanted(risk=0.2))
+    for wanted, name in (Wanted(calibration="vector"), "t"), (Wanted(metric="macro-f1"), "q"):
+        with pytest.raises(InputError, match="nothing was fitted"):
+            fitted(path, wanted, {name: LABELS[name]})
+
+
+def test_a_fitted_policy_goes_with_its_labels_in_their_order(path: Path) -> None:
+    policy = fitted(path, Wanted(calibration="vector"), {"q": LABELS["q"]})
+    other = CHOICE.model_copy(update={"label": CHOICE.label[::-1]})
+    with pytest.raises(InputError, match="with the labels a, b, in this order"):
+        policy.check(Codebook(name="b", question=(other,)))
+    with pytest.raises(InputError, match="was fitted to scores by"):
+        policy.model_copy(update={"correction": "batch"}).for_count(3)
+
+
 def test_a_fitted_policy_is_read_again_from_its_file(path: Path, tmp_path: Path) -> None:
     policy = fitted(path, Wanted(calibration="isotonic", metric="accuracy"))
     (tmp_path / "fitted.json").write_text(policy.model_dump_json(exclude_defaults=True))

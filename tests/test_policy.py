@@ -20,6 +20,14 @@ def test_a_file_says_what_differs_from_raw(tmp_path: Path) -> None:
     assert [str(way) for way in policy.variants] == ["plain", "order 1", "order 2", "paraphrase 1", "paraphrase 2"]
 
 
+def test_a_file_may_say_what_differs_from_a_named_policy(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('base = "default"\nleast_probability = 0.6\n')
+    assert Policy.load(tmp_path / "mine.toml") == DEFAULT.model_copy(update={"name": "mine", "least_probability": 0.6})
+    (tmp_path / "mine.toml").write_text('base = "defualt"\n')
+    with pytest.raises(InputError, match="did you mean 'default'"):
+        Policy.load(tmp_path / "mine.toml")
+
+
 def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     for policy in POLICIES.values():

@@ -209,3 +209,10 @@ def test_a_job_that_was_stopped_before_its_first_item_has_no_annotations(tmp_pat
         run(tmp_path / "job", DEFAULT, Model(), max_requests=23 * 3)
     with open_records(tmp_path / "job") as records:
         assert list(JobFile(records).annotations(1)) == []
+
+
+def test_a_table_that_comes_back_is_decided_on_by_its_own_words(tmp_path: Path) -> None:
+    other = [Item(str(n), text=f"quite another text, number {n}") for n in range(60)]
+    first = run(tmp_path / "job", DEFAULT, Model())
+    assert run(tmp_path / "job", DEFAULT, Model(), other) != first
+    assert run(tmp_path / "job", DEFAULT, Model()) == first

@@ -23,6 +23,7 @@ from llmclf.cli.columns import (
     question_columns_of,
 )
 from llmclf.cli.common import (
+    SOME_UNLABELLED,
     JsonOption,
     LocalOnlyOption,
     OutputFormatOption,
@@ -101,32 +102,32 @@ def decide(
 ) -> None:
     """Decide on the labels of a job again, by another policy, or by one fitted to labelled examples.
 
-    Nothing is asked but with --ask; without it, what is missing is listed with its cost.
+    Nothing is asked but with --ask; without it, what is missing is listed with its cost. Without --policy it is the one
+    by which the job's labels were decided on at last.
 
     Example: llmclf decide labels.csv.job.sqlite --policy orders
     """
     from llmclf.annotations import AnnotationColumns, Kind, write_annotations
     from llmclf.fitting import Wanted, fit
-    from llmclf.job_file import JobFile, open_records
+    from llmclf.job_file import JobFile, open_records, open_redactor, redactions_of
     from llmclf.recorded_decisions import Sources
 
-    decides_by = parse_policy(policy)
     wanted = Wanted(calibrate, thresholds, risk, coverage)
     if (wanted == Wanted()) != (not labels):
         raise InputError(
             "fitting takes --labels and one of --calibrate, --thresholds, --risk, --coverage", "Give both, or neither"
         )
+    with open_records(path) as records:
+        number = JobFile(records).choose(plan)
+        decides_by = parse_policy(policy) if policy else JobFile(records).policy(number)
     if ask:
         columns = item_columns(id_column, text_column, turns_column, turn, conversation_column, speaker_column)
-        with open_records(path) as records:
-            number = JobFile(records).choose(plan)
         _ask(path, number, decides_by, table, columns, input_format, max_requests, local_only=local_only)
     with open_records(path) as records:
         file = JobFile(records)
-        number = file.choose(plan)
         missing = Sources(file, number, decides_by).missing
         if missing and not out and not labels:
-            _list_missing(file, number, decides_by, missing, prices, as_json=as_json)
+            _list_missing(file, number, decides_by, missing, policy or decides_by.name, prices, as_json=as_json)
             return
         if labels:
             label_columns = AnnotationColumns(
@@ -136,15 +137,20 @@ def decide(
             decides_by = fit(file, number, decides_by, known, wanted)
             _tell_fitted(decides_by, as_json=as_json)
         if save:
-            save.write_text(decides_by.model_dump_json(indent=1, exclude_defaults=True), encoding="utf-8")
+            _save(save, decides_by)
         summary = Summary(file.codebook(number))
-        found = summary.watch(file.annotations(number, policy=decides_by))
+        redactor = open_redactor(path, file.plans[number]) if redactions_of(path).exists() else None
+        found = summary.watch(file.annotations(number, redactor, decides_by))
         if out:
             write_annotations(out, found, file.codebook(number).reasons, output_format)
         else:
             for _ in found:
                 pass
+        if redactor:
+            redactor.close()
     _tell(summary, decides_by, out, save, as_json=as_json)
+    if summary.unlabelled:
+        raise typer.Exit(SOME_UNLABELLED)
 
 
 def _ask(
@@ -186,6 +192,7 @@ def _ask(
         phone_regions=plan.phone_regions,
         text_key=text_key() if plan.text_key else None,
         policy=policy,
+        keep_policy=False,
     )
     try:
         with progress("asking", count, "items") as step:
@@ -196,7 +203,14 @@ def _ask(
 
 
 def _list_missing(
-    file: "JobFile", number: int, policy: "Policy", missing: "list[Missing]", prices: Path | None, *, as_json: bool
+    file: "JobFile",
+    number: int,
+    policy: "Policy",
+    missing: "list[Missing]",
+    given: str,
+    prices: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     from llmclf.backends.base import Usage
     from llmclf.budget import price_of, read_prices
@@ -221,9 +235,8 @@ def _list_missing(
     time = "" if seconds is None else f", {duration(seconds)} here"
     cost = "" if money is None else f", {money:,.2f} in money"
     terminal.print(f"{requests:,} requests in all, of about {usage.prompt_tokens:,} tokens{time}{cost}")
-    terminal.print(
-        f"ask them: llmclf decide {file.records.path} --policy {policy.name} --ask --table TABLE", markup=False
-    )
+    command = f"llmclf decide {file.records.path} --policy {given} --ask --table TABLE --plan {number}"
+    terminal.print(f"ask them: {command}", markup=False, soft_wrap=True)
 
 
 def _labels(
@@ -240,6 +253,13 @@ def _labels(
         for number, annotation in read_annotations(path, columns)
     )
     return {name: labels_of_people(codebook.get(name), placed) for name, placed in by_question(codebook, rows).items()}
+
+
+def _save(path: Path, policy: "Policy") -> None:
+    try:
+        path.write_text(policy.model_dump_json(indent=1, exclude_defaults=True), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", "Give a path in a folder that exists") from None
 
 
 def _tell_fitted(policy: "Policy", *, as_json: bool) -> None:

@@ -42,6 +42,22 @@ def test_what_a_policy_takes_is_listed_asked_and_then_never_asked_again(cli: Cli
         assert {row["policy"] for row in read(folder / "other.csv")} == {policy}
 
 
+def test_without_a_policy_it_is_that_of_the_job_which_asking_more_does_not_change(
+    cli: Cli, folder: Path, job: Path
+) -> None:
+    asked = cli("decide", job, "--policy", "random-words", "--ask", "--table", "many.csv")
+    assert asked.code == 0, asked.err
+    assert "decided by the policy raw\n" in cli("decide", job, "--out", "again.csv").out
+    assert (folder / "again.csv").read_text() == (folder / "out.csv").read_text()
+    cli("job", "export", job, "--out", "again.csv")
+    assert (folder / "again.csv").read_text() == (folder / "out.csv").read_text()
+
+
+def test_a_policy_in_a_file_is_asked_by_that_file(cli: Cli, folder: Path, job: Path) -> None:
+    (folder / "two.toml").write_text('name = "two ways"\norders = 2\n')
+    assert "--policy two.toml --ask" in " ".join(cli("decide", job, "--policy", "two.toml").out.split())
+
+
 def test_labels_are_exported_by_any_policy(cli: Cli, folder: Path, job: Path) -> None:
     assert cli("job", "export", job, "--out", "mean.csv", "--policy", "mean").code == 0
     assert {row["policy"] for row in read(folder / "mean.csv")} == {"mean"}
@@ -83,6 +99,7 @@ def test_a_channel_policy_is_asked_of_the_embedded_model(cli: Cli, folder: Path)
         (["--policy", "orders", "--ask"], "with --table"),
         (["--policy", "orders", "--ask", "--table", "in.csv"], "in.csv is not what the job has read"),
         (["--plan", "7"], "unknown plan '7'"),
+        (["--policy", "raw", "--save", "nowhere/raw.json"], "cannot write nowhere/raw.json"),
     ],
 )
 def test_bad_input_is_one_line(cli: Cli, folder: Path, job: Path, options: list[str], says: str) -> None:

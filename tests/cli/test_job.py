@@ -277,6 +277,8 @@ def test_personal_data_stays_here_and_is_back_in_the_table(cli: Cli, folder: Pat
     assert "ann@" not in (folder / "job.sqlite").read_bytes().decode(errors="replace")
     assert cli("job", "export", "job.sqlite", "--out", "again.jsonl").code == 0
     assert (folder / "again.jsonl").read_text() == (folder / "out.jsonl").read_text()
+    assert cli("decide", "job.sqlite", "--policy", "raw", "--out", "decided.jsonl").code == 0
+    assert (folder / "decided.jsonl").read_text() == (folder / "out.jsonl").read_text()
     unredacted = cli("annotate", "in.csv", *arguments)
     assert unredacted.code == 2
     assert "was begun with redaction" in unredacted.err
