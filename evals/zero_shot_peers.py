@@ -1,0 +1,117 @@
+"""What the peers answer to the texts of a task, and the probabilities that they give, kept in a folder."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from evals.peers.ceiling import chat_frame
+from evals.peers.measure import Frame, Question, Task
+from evals.throughput_peers import PEERS, PeerProblem, interpreter, run_task
+from evals.zero_shot_tasks import LabelTask
+from llmclf.agreement.counts import Floats, Ints
+from llmclf.backends.layouts import weights
+from llmclf.backends.llama import LlamaModel, available_cpus
+from llmclf.items import Item
+from llmclf.prompts import Prompt
+
+ANSWERED: Final = 200
+"""Of the held-out texts, by each peer."""
+NAMES: Final = ("guidance", "outlines", "instructor", "ollama-classifier", "ollama-classifier exact", "cappr")
+_FEWER: Final = {"cappr": 100}
+_TOO_SLOW: Final = frozenset({("cappr", "banking77"), ("ollama-classifier exact", "banking77")})
+"""They would take minutes a text: a pass of their own for each of 77 labels."""
+_CONTEXT: Final = 2048
+_LABEL_TOKENS: Final = 48
+"""Room for a label, also where a peer wraps it in JSON with spaces as it likes."""
+
+
+@dataclass(frozen=True, eq=False)
+class PeerAnswers:
+    """What a peer answered to the first of the held-out items, or in `problem` why nothing."""
+
+    name: str
+    problem: str = ""
+    answers: Ints | None = None
+    """Positions of labels; -1 where the answer is none of them."""
+    probabilities: Floats | None = None
+    """Shape (n, q); None where the peer gives none."""
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Asks peers, each in a process of its own, with the weights and their layout that llmclf reads."""
+
+    model: Path
+    cache: Path
+
+    def ask(self, name: str, task: LabelTask, count: int = ANSWERED) -> PeerAnswers:
+        """Give a peer's answers to a task, from the cache if they are there."""
+        package = PEERS[name.partition(" ")[0]]
+        if (name, task.name) in _TOO_SLOW:
+            return PeerAnswers(name, "left out, since it takes minutes a text")
+        items = task.items[task.labelled :][: min(count, _FEWER.get(name, count))]
+        asked = peer_task(task, items, self.model, with_lists=package.name != "ollama-classifier")
+        if name.endswith(" exact"):
+            asked = Task(**{**vars(asked), "settings": {"exact": True}})
+        content = json.dumps([name, task.codebook.hash, [item.words for item in items], self.model.name])
+        kept = self.cache / f"{hashlib.sha256(content.encode()).hexdigest()[:20]}.json"
+        if not kept.is_file():
+            self.cache.mkdir(parents=True, exist_ok=True)
+            try:
+                python = interpreter(package, self.cache.parent)
+                found = run_task(python, package.module, asked, self.cache.parent, waiting="PASSIVE")
+            except PeerProblem as problem:
+                return PeerAnswers(name, str(problem))
+            kept.write_text(json.dumps(found), encoding="utf-8")
+        return _read(name, task, json.loads(kept.read_text(encoding="utf-8")))
+
+
+def peer_task(task: LabelTask, items: Sequence[Item], model: Path, *, with_lists: bool = True) -> Task:
+    """Write llmclf's own plain prompt out for peers; `with_lists` not for those that list the labels themselves."""
+    question = task.question
+    system, user, reply = Prompt(task.codebook).messages(question, items[0])
+    head, found, tail = user.content.rpartition(items[0].words)
+    assert found
+    if not with_lists:
+        head, tail = f"{question.ask}\n", ""
+    path, frame = _chosen(model)
+    return Task(
+        model=str(path),
+        threads=available_cpus(),
+        mode="choose",
+        system=system.content,
+        head=head,
+        questions=(Question(tail, reply.content, tuple(label.name for label in question.labels)),),
+        texts=tuple(item.words for item in items),
+        frame=frame or ("", "\n\n", "\n\nAnswer:"),
+        is_chat=frame is not None,
+        schema="",
+        max_tokens=_LABEL_TOKENS,
+        context=_CONTEXT,
+        least=1,
+        seconds=0.0,
+        repeats=0,
+    )
+
+
+@cache
+def _chosen(model: Path) -> tuple[Path, Frame | None]:
+    """Give the file in the layout that llmclf chooses, and what its chat template writes."""
+    chosen = weights(model, None)
+    opened = LlamaModel(chosen.path, repacked=chosen.repacked)
+    frame = chat_frame(opened)
+    opened.close()
+    return chosen.path, frame
+
+
+def _read(name: str, task: LabelTask, found: dict[str, Any]) -> PeerAnswers:
+    names = [label.name for label in task.question.labels]
+    answers = np.array([names.index(one) if one in names else -1 for one in found["answers"]])
+    given = found["probabilities"]
+    return PeerAnswers(name, answers=answers, probabilities=None if given is None else np.array(given))
