@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,8 @@ NAMES: Final = ("guidance", "outlines", "instructor", "ollama-classifier", "olla
 _FEWER: Final = {"cappr": 100}
 _TOO_SLOW: Final = frozenset({("cappr", "banking77"), ("ollama-classifier exact", "banking77")})
 """They would take minutes a text: a pass of their own for each of 77 labels."""
+_PART: Final = 100
+"""Texts that a process answers before its answers are kept."""
 _CONTEXT: Final = 2048
 _LABEL_TOKENS: Final = 48
 """Room for a label, also where a peer wraps it in JSON with spaces as it likes."""
@@ -48,28 +50,35 @@ class Peers:
     """Asks peers, each in a process of its own, with the weights and their layout that llmclf reads."""
 
     model: Path
+    environments: Path
+    """The folder that they are installed in."""
     cache: Path
+    """The folder that keeps their answers."""
 
     def ask(self, name: str, task: LabelTask, count: int = ANSWERED) -> PeerAnswers:
         """Give a peer's answers to a task, from the cache if they are there."""
-        package = PEERS[name.partition(" ")[0]]
         if (name, task.name) in _TOO_SLOW:
             return PeerAnswers(name, "left out, since it takes minutes a text")
         items = task.items[task.labelled :][: min(count, _FEWER.get(name, count))]
-        asked = peer_task(task, items, self.model, with_lists=package.name != "ollama-classifier")
-        if name.endswith(" exact"):
-            asked = Task(**{**vars(asked), "settings": {"exact": True}})
+        parts = [items[begin : begin + _PART] for begin in range(0, len(items), _PART)]
+        try:
+            found = [self._part(name, task, part) for part in parts]
+        except PeerProblem as problem:
+            return PeerAnswers(name, str(problem))
+        return _read(name, task, found)
+
+    def _part(self, name: str, task: LabelTask, items: Sequence[Item]) -> dict[str, Any]:
         content = json.dumps([name, task.codebook.hash, [item.words for item in items], self.model.name])
         kept = self.cache / f"{hashlib.sha256(content.encode()).hexdigest()[:20]}.json"
         if not kept.is_file():
+            package = PEERS[name.partition(" ")[0]]
+            asked = peer_task(task, items, self.model, with_lists=package.name != "ollama-classifier")
+            asked = replace(asked, settings={"exact": name.endswith(" exact")})
+            python = interpreter(package, self.environments)
+            found = run_task(python, package.module, asked, self.environments, waiting="PASSIVE")
             self.cache.mkdir(parents=True, exist_ok=True)
-            try:
-                python = interpreter(package, self.cache.parent)
-                found = run_task(python, package.module, asked, self.cache.parent, waiting="PASSIVE")
-            except PeerProblem as problem:
-                return PeerAnswers(name, str(problem))
             kept.write_text(json.dumps(found), encoding="utf-8")
-        return _read(name, task, json.loads(kept.read_text(encoding="utf-8")))
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
 
 
 def peer_task(task: LabelTask, items: Sequence[Item], model: Path, *, with_lists: bool = True) -> Task:
@@ -110,8 +119,8 @@ def _chosen(model: Path) -> tuple[Path, Frame | None]:
     return chosen.path, frame
 
 
-def _read(name: str, task: LabelTask, found: dict[str, Any]) -> PeerAnswers:
+def _read(name: str, task: LabelTask, parts: Sequence[dict[str, Any]]) -> PeerAnswers:
     names = [label.name for label in task.question.labels]
-    answers = np.array([names.index(one) if one in names else -1 for one in found["answers"]])
-    given = found["probabilities"]
-    return PeerAnswers(name, answers=answers, probabilities=None if given is None else np.array(given))
+    answers = [names.index(one) if one in names else -1 for part in parts for one in part["answers"]]
+    given = [row for part in parts for row in part["probabilities"] or ()]
+    return PeerAnswers(name, answers=np.array(answers), probabilities=np.array(given) if given else None)
