@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from llmclf.backends.base import Origin
 from llmclf.errors import TableError, unknown
@@ -26,7 +26,12 @@ COLUMNS = (
     "origin",
     "samples",
     "status",
+    "policy",
+    "instability",
+    "fitted_on",
 )
+_NEEDED = COLUMNS[: COLUMNS.index("policy")]
+"""By which a table is known as one of ours."""
 REASON_COLUMNS = {"rationale": ("rationale",), "evidence": ("evidence", "misquoted")}
 """Columns that come after these where a codebook asks for the reason."""
 PART_ROWS = 100_000
@@ -34,6 +39,9 @@ PART_ROWS = 100_000
 
 LabelValue: TypeAlias = str | tuple[str, ...]
 """One label's code, or the codes of a set (`()` when none applies)."""
+
+
+FittedOn: TypeAlias = Literal["others", "itself"]
 
 
 class Kind(StrEnum):
@@ -72,6 +80,12 @@ class Annotation:
     """Quotes from the item, as the annotator gave them."""
     misquoted: tuple[str, ...] = ()
     """Those of the quotes that were looked for in the item and are not in it."""
+    policy: str = ""
+    """By which the label was decided on."""
+    instability: float | None = None
+    """How far several ways of asking are from their mean, in total variation: 0 alike, 1 opposed."""
+    fitted_on: FittedOn | None = None
+    """Where the policy was fitted to labelled examples and the item is one: to the others alone, or to itself, too."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give the row, ready for JSON."""
@@ -90,6 +104,9 @@ class Annotation:
             "rationale": self.rationale or None,
             "evidence": list(self.evidence) or None,
             "misquoted": list(self.misquoted) or None,
+            "policy": self.policy or None,
+            "instability": self.instability,
+            "fitted_on": self.fitted_on,
         }
 
 
@@ -120,7 +137,7 @@ def write_annotations(
     """
     columns = table_columns(reasons)
     left_out = [reason for reason in REASON_COLUMNS if reason not in columns]
-    numbers, maps = ("probability", "samples"), ("probabilities",)
+    numbers, maps = ("probability", "samples", "instability"), ("probabilities",)
     with write_rows(path, columns, number_columns=numbers, map_columns=maps, given_format=given_format) as write:
         for annotation in annotations:
             row = annotation.to_dict()
@@ -184,7 +201,7 @@ def read_annotations(
     """
     rows = read_rows(path)
     first = next(rows)
-    if set(COLUMNS) <= set(first):
+    if set(_NEEDED) <= set(first):
         columns = AnnotationColumns()
     answers = [column for column, _ in columns.questions] or [columns.annotator, columns.label]
     require_columns(path, first, [columns.item, *answers])
@@ -205,6 +222,7 @@ def read_annotations(
 
 def _annotation_of_row(where: str, row: Row, columns: AnnotationColumns, common: dict[str, Any]) -> Annotation:
     question, status, origin = row.get("question"), row.get("status"), row.get("origin")
+    fitted_on = row.get("fitted_on")
     return Annotation(
         question=columns.question if is_blank(question) else str(question),
         label=_label(where, row.get(columns.label)),
@@ -216,6 +234,9 @@ def _annotation_of_row(where: str, row: Row, columns: AnnotationColumns, common:
         rationale=_rationale(where, row.get("rationale")),
         evidence=_quotes(where, row.get("evidence")),
         misquoted=_quotes(where, row.get("misquoted")),
+        policy="" if is_blank(row.get("policy")) else str(row["policy"]),
+        instability=_probability(where, row.get("instability")),
+        fitted_on=None if is_blank(fitted_on) else _one_of(where, get_args(FittedOn), fitted_on, "fitted_on"),
         **common,
     )
 

@@ -22,13 +22,14 @@ from llmclf.errors import InputError
 from llmclf.items import Item
 from llmclf.prompts import ORDERS, Order, Prompt
 from llmclf.schemas import reply_schema
+from llmclf.variants import PLAIN, Asked, Variant, asked_questions
 
 _SAMPLE = 32
 """Items whose prompts are counted before an order is chosen."""
 
 
 class Questions:
-    """A codebook's questions, as one backend can answer them.
+    """A codebook's questions, as one backend can answer them, in all ways in which they are asked.
 
     Raises:
         PromptError: the codebook's prompt does not render.
@@ -37,8 +38,14 @@ class Questions:
     """
 
     def __init__(
-        self, codebook: Codebook, backend: Backend, order: Order = "codebook", best_only: Reading | None = None
+        self,
+        codebook: Codebook,
+        backend: Backend,
+        order: Order = "codebook",
+        best_only: Reading | None = None,
+        variants: Sequence[Variant] = (PLAIN,),
     ) -> None:
+        self.asked = asked_questions(codebook, variants)
         self._forms = backend.forms
         self._prompt = Prompt(codebook, order)
         self._unit = codebook.unit
@@ -50,11 +57,16 @@ class Questions:
                 f"and {backend.name} writes none",
                 "Use a backend that writes JSON, or ask for the label alone",
             )
+        if any(one.variant.kind == "channel" for one in self.asked):
+            self._check_channel()
         if best_only and (reasoned or Likelihoods not in backend.forms):
             raise InputError("best-only is about likelihoods, and here none are scored", "Leave out --best-only")
 
-    def about(self, item: Item, question: Question) -> list[tuple[tuple[Message, ...], AnswerForm]]:
+    def about(self, item: Item, asked: Asked) -> list[tuple[tuple[Message, ...], AnswerForm]]:
         """Give what is asked of the model: one request, or for a set without reasons one for each label."""
+        question = asked.question
+        if asked.variant.kind == "channel":
+            return [(self._prompt.channel(question, label), Likelihoods((item.words,))) for label in question.labels]
         if question.reasons or self._forms == {Structured}:
             form = _structured(question)
             return [(self._prompt.messages(question, item, reply_schema=form.schema), form)]
@@ -66,6 +78,15 @@ class Questions:
             return [(self._prompt.messages(question, item, label=label), yes_or_no) for label in question.labels]
         names = tuple(label.name for label in question.labels)
         return [(self._prompt.messages(question, item), Likelihoods(names, self._best_only))]
+
+    def _check_channel(self) -> None:
+        if Likelihoods not in self._forms:
+            raise InputError("the channel takes the likelihood of a text, and none is scored here", "Use a local model")
+        asked = next((one.base.name for one in self.asked if one.base.kind == "set" or one.base.reasons), None)
+        if asked:
+            raise InputError(
+                f"the channel gives no answer to {asked!r}, which asks for a set or for reasons", "Use another policy"
+            )
 
     def _typed(self, question: Question) -> Iterator[Typed]:
         if question.kind == "set":
@@ -120,22 +141,25 @@ def asked_again(request: Request, text: str, reason: str, request_id: RequestId)
     return replace(request, id=request_id, messages=(*messages, Message("assistant", (text,)), told))
 
 
-def choose_order(items: Iterator[Item], codebook: Codebook, backend: Backend) -> tuple[Order, Iterator[Item]]:
+def choose_order(
+    items: Iterator[Item], codebook: Codebook, backend: Backend, variants: Sequence[Variant] = (PLAIN,)
+) -> tuple[Order, Iterator[Item]]:
     """Give the order in which the backend reads the fewest tokens, judged by the first items, and all items again.
 
     The codebook comes first where one request an item leaves nothing to share, and where the backend cannot tell.
     """
-    asks_once = len(codebook.questions) == 1 and codebook.questions[0].kind != "set"
+    asked = asked_questions(codebook, variants)
+    asks_once = len(asked) == 1 and asked[0].question.kind != "set"
     if asks_once or backend.tokens_to_read([]) is None:
         return "codebook", items
     sample = list(islice(items, _SAMPLE))
-    costs = {order: backend.tokens_to_read(_requests(sample, codebook, backend, order)) or 0 for order in ORDERS}
+    by_order = {order: Questions(codebook, backend, order, variants=variants) for order in ORDERS}
+    costs = {order: backend.tokens_to_read(_requests(sample, by_order[order])) or 0 for order in ORDERS}
     return min(ORDERS, key=costs.__getitem__), chain(sample, items)
 
 
-def _requests(items: Sequence[Item], codebook: Codebook, backend: Backend, order: Order) -> Iterator[Request]:
-    questions = Questions(codebook, backend, order)
+def _requests(items: Sequence[Item], questions: Questions) -> Iterator[Request]:
     for item in items:
         if not item.problem:
-            for question in codebook.questions:
-                yield from (Request(0, messages, form) for messages, form in questions.about(item, question))
+            for asked in questions.asked:
+                yield from (Request(0, messages, form) for messages, form in questions.about(item, asked))

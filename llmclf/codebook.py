@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -154,6 +154,7 @@ class Codebook(_Strict):
     instructions: str = ""
     question: tuple[Question, ...] = Field(min_length=1)
     _folder: Path | None = PrivateAttr(default=None)
+    _templates: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -169,6 +170,17 @@ class Codebook(_Strict):
     def folder(self) -> Path | None:
         """Where it was loaded from, and where a prompt template of its own is looked for; not part of what it says."""
         return self._folder
+
+    @property
+    def templates(self) -> Mapping[str, str]:
+        """The sources of its prompt's templates, by name, where it comes from a record; they are used as they are."""
+        return self._templates
+
+    def with_templates(self, sources: Mapping[str, str]) -> Self:
+        """Give the codebook with the prompt that it was asked by."""
+        copy = self.model_copy()
+        copy._templates = sources
+        return copy
 
     @cached_property
     def hash(self) -> str:

@@ -32,6 +32,8 @@ class Decision:
     samples: int | None = None
     rationale: str = ""
     evidence: tuple[str, ...] = ()
+    instability: float | None = None
+    """How far the ways of asking are from their mean, in total variation: 0 alike, 1 opposed; None with one way."""
 
 
 def decide(question: Question, replies: Sequence[Reply]) -> Decision:

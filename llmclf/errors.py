@@ -12,6 +12,7 @@ LlmclfError
 │   ├── ServerUnreachable   nobody answers at the address (a later retry can help)
 │   └── ServerRefused       the server answers, and will not serve: key, model name, quota
 ├── StoreError              the record file cannot be read or written
+├── Inconclusive            the data do not allow what was asked to be claimed
 └── LimitReached            as many requests were asked as may be
 
 One request that fails is not an exception: it is a `Failure`, with a `Status`.
@@ -81,6 +82,12 @@ class ServerRefused(BackendError):
 
 class StoreError(LlmclfError):
     """The record file cannot be read or written."""
+
+
+class Inconclusive(LlmclfError):
+    """The data do not allow what was asked to be claimed."""
+
+    exit_code = 4
 
 
 class LimitReached(LlmclfError):

@@ -13,6 +13,7 @@ from llmclf.budget import Price
 from llmclf.codebook import Codebook
 from llmclf.items import Item
 from llmclf.prompts import Order
+from llmclf.variants import PLAIN, Variant
 
 SAMPLE = 1000
 """Items whose prompts are rendered and counted; of more, these are taken for all."""
@@ -51,6 +52,7 @@ def estimate(
     samples: int = 1,
     price: Price | None = None,
     requests_per_minute: float | None = None,
+    variants: Sequence[Variant] = (PLAIN,),
 ) -> Estimate:
     """Estimate what annotating would take; nothing is asked.
 
@@ -62,18 +64,19 @@ def estimate(
         samples: how often each question would be asked.
         price: what the model costs; None gives no money.
         requests_per_minute: at which a server is asked; without it, its time is not known.
+        variants: the ways in which each question would be asked.
 
     """
     check_samples(backend, samples)
     stream = iter(items)
     if order is None:
-        order, stream = choose_order(stream, codebook, backend)
+        order, stream = choose_order(stream, codebook, backend, variants)
     counts = _Counts()
     first = list(islice(counts.watch(stream), SAMPLE))
     sample = list({item.words: item for item in first if not item.problem}.values())
     for _ in counts.watch(stream):
         pass
-    requests = list(_requests(sample, codebook, Questions(codebook, backend, order)))
+    requests = list(_requests(sample, Questions(codebook, backend, order, variants=variants)))
     to_read, to_write = backend.tokens_to_read(requests), sum(_tokens_out(request) for request in requests)
     counted_by = "the model's tokenizer"
     if to_read is None:
@@ -124,10 +127,10 @@ class _Counts:
             yield item
 
 
-def _requests(items: Sequence[Item], codebook: Codebook, questions: Questions) -> Iterator[Request]:
-    about = ((item, question) for item in items for question in codebook.questions)
-    asked = chain.from_iterable(questions.about(item, question) for item, question in about)
-    return (Request(number, messages, form) for number, (messages, form) in enumerate(asked))
+def _requests(items: Sequence[Item], questions: Questions) -> Iterator[Request]:
+    pairs = ((item, asked) for item in items for asked in questions.asked)
+    about = chain.from_iterable(questions.about(item, asked) for item, asked in pairs)
+    return (Request(number, messages, form) for number, (messages, form) in enumerate(about))
 
 
 def _characters(requests: Iterable[Request]) -> int:

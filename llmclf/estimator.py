@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from llmclf.annotations import Annotation
 from llmclf.backends.base import Backend
 from llmclf.backends.registry import open_backend
-from llmclf.classifier import annotate
+from llmclf.classifier import answer, learn
 from llmclf.codebook import Codebook, Question
 from llmclf.errors import InputError, MissingPackage
 from llmclf.frames import library_of, like, texts_of
 from llmclf.items import items_of
+from llmclf.policy import Policy
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -28,6 +29,9 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     X is a list, array or series of texts, or a frame with one column of them; a series or frame comes back as
     a series or frame of the same library. A text without an answer is predicted None, with probabilities NaN.
 
+    Labels follow from replies by a policy: its name, a file, or an object. `fit` may be given unlabelled texts to learn
+    a correction from; without `fit`, or with too few, texts that say nothing serve for that.
+
     `classes_` are the labels in sorted order: names, or the values of a `score` question. A `set` question
     predicts a row of 0 and 1, one column a label; a text without an answer is then a row of NaN.
     """
@@ -38,17 +42,22 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         codebook: Codebook | str | None = None,
         question: str | None = None,
         backend: Backend | str = "local",
+        policy: Policy | str = "default",
     ) -> None:
         self.labels = labels
         self.codebook = codebook
         self.question = question
         self.backend = backend
+        self.policy = policy
 
     def fit(self, X: object = None, y: object = None) -> Self:  # noqa: ARG002, N803 - scikit-learn's own signature
-        """Learn nothing: open the backend, and check what is asked.
+        """Open the backend, and learn the policy's correction, from unlabelled texts where it takes any.
+
+        What is predicted does not depend on what else is predicted.
 
         Raises:
-            InputError: labels and codebook are both given or both missing, or the question is not in the codebook.
+            InputError: labels and codebook are both given or both missing, the question is not in the codebook, or
+                the policy takes likelihoods, and the backend gives none.
 
         """
         book = self._codebook()
@@ -60,6 +69,10 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         self.codebook_ = book.model_copy(update={"question": (question,)})
         self.classes_ = np.array(sorted(_class_by_code(question).values()))
         self.backend_ = open_backend(self.backend) if isinstance(self.backend, str) else self.backend
+        policy = self.policy if isinstance(self.policy, Policy) else Policy.load(self.policy)
+        policy.check(self.codebook_)
+        texts = [] if X is None else items_of(texts_of(X))
+        self.decider_ = learn(texts, self.codebook_, self.backend_, policy.for_forms(self.backend_.forms))
         return self
 
     def predict(self, X: Any) -> Any:  # noqa: ANN401, N803 - scikit-learn's own signature
@@ -122,7 +135,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     def _annotate(self, X: object) -> list[Annotation]:  # noqa: N803 - scikit-learn's own name
         if not hasattr(self, "backend_"):
             self.fit()
-        return list(annotate(items_of(texts_of(X)), self.codebook_, self.backend_, order="codebook"))
+        return list(answer(items_of(texts_of(X)), self.codebook_, self.backend_, self.decider_))
 
     def _series(self, X: Any, labels: list[Any]) -> Any:  # noqa: ANN401, N803 - whatever came in
         if library_of(X) == "pandas":

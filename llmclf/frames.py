@@ -14,6 +14,7 @@ from llmclf.codebook import Codebook
 from llmclf.errors import InputError
 from llmclf.items import DEFAULT_COLUMNS, Item, ItemColumns, check_ids, items_of_rows
 from llmclf.job import Job
+from llmclf.policy import DEFAULT, Policy
 
 Frame: TypeAlias = Any
 """A pandas or polars DataFrame."""
@@ -25,6 +26,7 @@ def annotate_frame(
     backend: Backend | str,
     columns: ItemColumns = DEFAULT_COLUMNS,
     job: str | Path | None = None,
+    policy: Policy = DEFAULT,
 ) -> Frame:
     """Annotate the rows of a frame, and give the long table as a frame of the same library.
 
@@ -34,6 +36,7 @@ def annotate_frame(
         backend: who is asked: an opened backend, or a URI; see `open_backend`.
         columns: where the frame holds its items.
         job: a file for the record of replies; what is recorded there is not asked again.
+        policy: decides on labels.
 
     Raises:
         InputError: it is neither a pandas nor a polars frame.
@@ -42,24 +45,24 @@ def annotate_frame(
     """
     items = list(items_of_rows("the frame", frame_rows(frame), columns))
     check_ids("the frame", items)
-    rows = [annotation.to_dict() for annotation in _annotations(items, codebook, backend, job)]
+    rows = [annotation.to_dict() for annotation in _annotations(items, codebook, backend, job, policy)]
     names = table_columns(codebook.reasons)
     return like(frame).DataFrame({name: [row[name] for row in rows] for name in names})
 
 
 def _annotations(
-    items: list[Item], codebook: Codebook, backend: Backend | str, job: str | Path | None
+    items: list[Item], codebook: Codebook, backend: Backend | str, job: str | Path | None, policy: Policy
 ) -> Iterator[Annotation]:
     with ExitStack() as undo:
         if job is not None:
-            work = Job(job, codebook, backend)
+            work = Job(job, codebook, backend, policy=policy)
             undo.callback(work.close)
             yield from work.annotate(items)
         else:
             if isinstance(backend, str):
                 backend = open_backend(backend)
                 undo.callback(backend.close)
-            yield from annotate(items, codebook, backend)
+            yield from annotate(items, codebook, backend, policy=policy.for_forms(backend.forms))
 
 
 def library_of(data: object) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -19,10 +20,12 @@ from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
 from llmclf.job_file import JobFile, open_records, redactions_of
 from llmclf.plan import Plan, Terms, plan_key, versions
+from llmclf.policy import RAW, Policy
 from llmclf.prompts import Order, Prompt
 from llmclf.records import ItemRow
 from llmclf.redaction import Redactor
 from llmclf.store import Store
+from llmclf.variants import PLAIN, asked_questions, items_that_say
 from llmclf.without_texts import WithoutTexts, is_without_text, keyed_hash
 
 
@@ -53,6 +56,7 @@ class Job:
             found without a country code. What is redacted is kept in a file of its own beside this one.
         text_key: where texts are not to be kept: the key of the hashes in their place; see `text_key`.
         plan_number: of the plan in the file that is gone on with; None finds it by codebook, prompt and backend.
+        policy: decides on labels; what it takes beside the plain answers is asked, too.
 
     Raises:
         InputError: a setting or the order differs from those that the job was begun with, or the model does.
@@ -78,25 +82,25 @@ class Job:
         phone_regions: Sequence[str] | None = None,
         text_key: bytes | None = None,
         plan_number: int | None = None,
+        policy: Policy = RAW,
     ) -> None:
         self._path = Path(path)
         self._codebook = codebook
         self._uri = backend if isinstance(backend, str) else ""
         self._numbers: dict[int, int] = {}
+        policy.check(codebook)
+        self._texts: Sequence[str] = ()
         with ExitStack() as undo:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
             if store:
                 undo.callback(store.close)
             templates = Prompt(codebook).sources
-            key = plan_key(codebook, templates, self._uri or backend.name)  # type: ignore[union-attr]  # no URI is empty
+            name = self._uri or backend.name  # type: ignore[union-attr]  # no URI is empty
             plans = store.plans() if store else {}
-            if plan_number is not None:
-                key = next(key for key, (number, _) in plans.items() if number == plan_number)
-            self._number, content = plans.get(key, (0, None))
-            self.plan = Plan(**content) if content else None
-            terms = Terms(self._path, self.plan)
-            self._order = terms.settle("order", order, self.plan and self.plan.order)
-            self._samples = terms.settle("samples", samples, self.plan and self.plan.samples) or 1
+            key, begun = _alike(plans, codebook, templates, name, plan_number)
+            terms = Terms(self._path, begun)
+            self._order = terms.settle("order", order, begun and begun.order)
+            self._samples = terms.settle("samples", samples, begun and begun.samples) or 1
             self._text_key = text_key
             self._text_key_mark = keyed_hash("", text_key) if text_key else ""
             self._regions = phone_regions and list(phone_regions)
@@ -107,19 +111,19 @@ class Job:
                 undo.callback(backend.close)
             check_samples(backend, self._samples)
             terms.check_model(backend.identity)
+            self.policy = policy.for_forms(backend.forms)
+            self._variants = begun.ways if begun and plan_number is not None else self.policy.variants
+            self._channel = Prompt(codebook).channel_sources if self.policy.channel else {}
+            if plan_number is None:
+                key = plan_key(codebook, templates, name, self._variants, channel_templates=self._channel)
+            self._number, content = plans.get(key, (0, None))
+            self.plan = Plan(**content) if content else None
             store = store or Store(path)
             undo.callback(store.close)
             self._redactor = Redactor.open(redactions_of(path), self._regions) if self._regions else None
             if self._redactor:
                 undo.callback(self._redactor.close)
-            max_tokens = backend.identity.settings.get("max_tokens")
-            budget = Budget(
-                max_requests,
-                max_cost,
-                price and price(backend.name),
-                spent=store.spent(backend.identity),
-                max_tokens=max_tokens if isinstance(max_tokens, int) else None,
-            )
+            budget = _budget(backend, store, max_requests, max_cost, price)
             self._let_go = undo.pop_all().close
         self._templates = templates
         self._re_ask = re_ask
@@ -138,7 +142,11 @@ class Job:
 
     def annotations(self) -> Iterator[Annotation]:
         """Give the answers that are on record, in the order of the items; see `JobFile.annotations`."""
-        return JobFile(self._store, {self._number: self._codebook}).annotations(self._number, self._redactor)
+        return self._file.annotations(self._number, self._redactor, self.policy)
+
+    @property
+    def _file(self) -> JobFile:
+        return JobFile(self._store, {self._number: self._codebook})
 
     def run(self, items: Iterable[Item], *, best_only: Reading | None = None) -> Iterator[Step]:
         """Ask about every item what is not on record, and tell of each as it is done."""
@@ -174,18 +182,37 @@ class Job:
                 position = last[0] + 1
                 next(items)
         assert items is not None
+        window: list[Item] = []
+        if self.policy.takes_window and table and table.source:
+            window = list(islice(table.items(0), self.policy.window))
+        elif self.policy.takes_window:
+            window = list(islice(items, self.policy.window))
+            items = chain(window, items)
         if self._redactor:
-            items = map(self._redactor.item, items)
-        self._order, items = (self._order, items) if self._order else choose_order(items, self._codebook, self._backend)
+            items, window = map(self._redactor.item, items), list(map(self._redactor.item, window))
+        self.policy = self.policy.for_items([] if self._text_key else window)
+        if not self._order:
+            self._order, items = choose_order(items, self._codebook, self._backend, self._variants)
         if self._text_key:
-            questions = Questions(self._codebook, self._backend, self._order, best_only)
+            questions = Questions(self._codebook, self._backend, self._order, best_only, self._variants)
             self._backend.keeping = WithoutTexts(self._codebook, questions, self._text_key)
+        if self.policy.texts_from:
+            yield from self._ask_about(self.policy.texts(window), source, count)
         if position:
             self.kept = position
             yield Step(position)
             for _ in self.ask_again(failed):
                 pass
-        answered = ask(
+        answered = self._ask(items, best_only)
+        first = list(islice(answered, 1))
+        if not position and (first or self._number):  # a beginning that brings no answer binds nobody
+            self._begin()
+            self._store.begin_rows(self._number, source, count)
+        yield from self._kept(chain(first, answered), position)
+        self._keep_policy()
+
+    def _ask(self, items: Iterable[Item], best_only: Reading | None = None) -> Iterator[Answered]:
+        return ask(
             items,
             self._codebook,
             self._backend,
@@ -193,12 +220,27 @@ class Job:
             best_only=best_only,
             samples=self._samples,
             re_ask=self._re_ask,
+            variants=self._variants,
         )
+
+    def _ask_about(self, texts: Sequence[str], source: Json, count: int | None) -> Iterator[Step]:
+        """Ask about texts that say nothing, as a plan of their own beside that about the items."""
+        beside = copy(self)
+        name = self._uri or self._backend.name
+        beside._key = plan_key(self._codebook, self._templates, name, self._variants, texts, self._channel)
+        beside._number, content = self._store.plans().get(beside._key, (0, None))
+        beside.plan, beside._texts = Plan(**content) if content else None, texts
+        last = self._store.last_row(beside._number)
+        if last and last[0] + 1 == len(texts) and not self._file.failed(beside._number, also_final=False):
+            return
+        answered = beside._ask(items_that_say(texts, self._codebook))
         first = list(islice(answered, 1))
-        if not position and (first or self._number):  # a beginning that brings no answer binds nobody
+        if not self.plan:
             self._begin()
             self._store.begin_rows(self._number, source, count)
-        yield from self._kept(chain(first, answered), position)
+        beside._begin()
+        self._store.begin_rows(beside._number, None, len(texts))
+        yield from (Step(0, step.failed) for step in beside._kept(chain(first, answered), 0))
 
     def _is_begun(self, source: Json) -> bool:
         known = self._store.input(self._number)
@@ -207,9 +249,8 @@ class Job:
     def _retryable(self) -> list[int]:
         """Give the numbers of its failures that a retry can help; those of other plans of this model are theirs."""
         failed = self._store.retryable(self._backend.identity)
-        file = JobFile(self._store, {self._number: self._codebook})
-        if failed and len(file.plans) > 1:
-            own = set(file.failed(self._number, also_final=False))
+        if failed and len(self._file.plans) > 1:
+            own = set(self._file.failed(self._number, also_final=False))
             failed = [number for number in failed if number in own]
         return failed
 
@@ -229,12 +270,27 @@ class Job:
                 versions(),
                 self._text_key_mark,
                 self._regions,
+                [] if self._variants == (PLAIN,) else [asdict(variant) for variant in self._variants],
+                self.policy.texts_from if self._texts else "",
+                list(self._texts),
+                self._channel,
+                {} if self._texts else self._policy_content,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
 
+    @property
+    def _policy_content(self) -> dict[str, Any]:
+        return {} if self.policy.is_raw else self.policy.model_dump(mode="json", exclude_defaults=True)
+
+    def _keep_policy(self) -> None:
+        """Record by which policy labels are decided on, where that is another one than before."""
+        if self.plan and self.plan.policy != self._policy_content:
+            self.plan = replace(self.plan, policy=self._policy_content)
+            self._store.replace_plan(self._number, asdict(self.plan))
+
     def _kept(self, answered: Iterator[Answered], position: int) -> Iterator[Step]:
         """Record each item with its replies as they come."""
-        questions = len(self._codebook.questions)
+        questions = len(asked_questions(self._codebook, self._variants))
         while answers := list(islice(answered, questions)):
             self._store.put_row(self._number, position, self._row(answers))
             position += 1
@@ -293,6 +349,40 @@ class Job:
     def close(self) -> None:
         """Let go of the file, and of the backend if a URI named it."""
         self._let_go()
+
+
+def _budget(
+    backend: Backend,
+    store: Store,
+    max_requests: int | None,
+    max_cost: float | None,
+    price: Callable[[str], Price] | None,
+) -> Budget:
+    max_tokens = backend.identity.settings.get("max_tokens")
+    return Budget(
+        max_requests,
+        max_cost,
+        price and price(backend.name),
+        spent=store.spent(backend.identity),
+        max_tokens=max_tokens if isinstance(max_tokens, int) else None,
+    )
+
+
+def _alike(
+    plans: Mapping[str, tuple[int, dict[str, Any]]],
+    codebook: Codebook,
+    templates: Mapping[str, str],
+    backend: str,
+    number: int | None,
+) -> tuple[str, Plan | None]:
+    """Give the plan of a number, or one that asks the same questions of the same model in any way; and its key."""
+    asked = codebook.model_dump(mode="json"), templates, backend
+    for key, (known, content) in plans.items():
+        plan = Plan(**content)
+        is_alike = (plan.codebook, plan.templates, plan.uri or plan.annotator) == asked
+        if known == number or (number is None and is_alike):
+            return key, plan
+    return "", None
 
 
 def retry(path: str | Path, number: int | None = None, *, also_final: bool = False) -> Iterator[Reply]:

@@ -10,14 +10,17 @@ from zipfile import ZipFile, is_zipfile
 
 from llmclf.annotations import Annotation
 from llmclf.backends.base import Completion, Failure, Identity, Json, Reply, Usage
-from llmclf.classifier import annotation
-from llmclf.codebook import Codebook, Question
+from llmclf.codebook import Codebook
 from llmclf.errors import StoreError, unknown
+from llmclf.log_scores import answer_status
 from llmclf.plan import Plan
+from llmclf.policy import RAW, Policy
+from llmclf.recorded_decisions import decided
 from llmclf.records import ItemRow, Records
 from llmclf.redaction import Redactor
 from llmclf.served import Served, served
 from llmclf.status import Status
+from llmclf.variants import PLAIN, Asked, asked_questions
 
 JOB_IN_BUNDLE = "job.sqlite"
 
@@ -58,79 +61,109 @@ class JobFile:
     """
 
     def __init__(self, records: Records, codebooks: Mapping[int, Codebook] | None = None) -> None:
-        self._records = records
+        self.records = records
         self._codebooks = dict(codebooks or {})
-        self.plans: Mapping[int, Plan] = {number: Plan(**content) for number, content in records.plans().values()}
+        self._plans: Mapping[int, Plan] = {number: Plan(**content) for number, content in records.plans().values()}
+
+    @property
+    def plans(self) -> Mapping[int, Plan]:
+        """How its jobs were begun, by number."""
+        return self._plans
+
+    @property
+    def mains(self) -> list[int]:
+        """The numbers of the plans about tables; of those that ask the same in other ways, the first."""
+        found: list[int] = []
+        for number, plan in self.plans.items():
+            if not plan.texts_from and not any(self._goes_with(number, other) for other in found):
+                found.append(number)
+        return found
+
+    def _goes_with(self, number: int, other: int) -> bool:
+        one, two = (self.records.input(plan) for plan in (number, other))
+        return self.plans[number].asks_with(self.plans[other]) and one == two
 
     def choose(self, number: int | None) -> int:
-        """Give the number of a plan: the one given, or the only one.
+        """Give the number of a plan: the one given, or the only one about a table.
 
         Raises:
             StoreError: there is no such plan, or there are several and none is given.
 
         """
-        path = self._records.path
-        if number is None and len(self.plans) == 1:
-            return next(iter(self.plans))
+        path = self.records.path
+        mains = self.mains
+        if number is None and len(mains) == 1:
+            return mains[0]
         if number is None or number not in self.plans:
             hint = f"Give one of them with --plan: see `llmclf job status {path}`"
             if number is None:
-                raise StoreError(f"{path} holds {len(self.plans)} plans", hint)
+                raise StoreError(f"{path} holds {len(mains)} plans", hint)
             raise StoreError(f"{path}: {unknown('plan', str(number), map(str, self.plans))}")
         return number
 
     def codebook(self, number: int) -> Codebook:
         """Give the codebook of a plan."""
         if number not in self._codebooks:
-            self._codebooks[number] = Codebook.model_validate(self.plans[number].codebook)
+            plan = self.plans[number]
+            self._codebooks[number] = Codebook.model_validate(plan.codebook).with_templates(plan.templates)
         return self._codebooks[number]
 
-    def annotations(self, number: int, redactor: Redactor | None = None) -> Iterator[Annotation]:
+    def annotations(
+        self, number: int, redactor: Redactor | None = None, policy: Policy | None = None
+    ) -> Iterator[Annotation]:
         """Give the answers that were recorded, in the order of the input; asks nothing.
 
         Args:
             number: of the plan.
             redactor: puts back what was redacted.
+            policy: decides on labels; None is the one by which they were decided on at last.
+
+        Raises:
+            MissingRecords: the policy takes answers that were not asked for.
 
         """
-        return (found for found, _ in self.recorded(number, redactor))
+        return (found for found, _ in self.recorded(number, redactor, policy))
 
-    def recorded(self, number: int, redactor: Redactor | None = None) -> Iterator[tuple[Annotation, tuple[int, ...]]]:
+    def recorded(
+        self, number: int, redactor: Redactor | None = None, policy: Policy | None = None
+    ) -> Iterator[tuple[Annotation, tuple[int, ...]]]:
         """Give the answers as `annotations` does, each with the numbers of the replies that it rests on."""
-        annotator = self.plans[number].annotator
-        for row, question, replies in self._answers(number):
-            said = Status(row.problem) if row.problem else list(replies.values())
-            found = annotation(row.item, question, said, annotator, row.words or "")
-            yield redactor.annotation(found, row.words) if redactor else found, tuple(replies)
+        plan = self.plans[number]
+        for row, found in decided(self, number, policy or Policy.model_validate(plan.policy or RAW)):
+            for annotation, replies in found:
+                yield redactor.annotation(annotation, row.words) if redactor else annotation, replies
 
     def unlabelled(self, number: int) -> Iterator[Unlabelled]:
-        """Give the questions that have no label, in the order of the input."""
-        annotator = self.plans[number].annotator
-        for row, question, replies in self._answers(number):
+        """Give the questions that have no answer, in the order of the input, in each way in which they were asked."""
+        for row, asked, replies in self._answers(number):
             if row.problem:
-                yield Unlabelled(row.item, question.name, Status(row.problem), "", can_retry=False)
+                yield Unlabelled(row.item, _name(asked), Status(row.problem), "", can_retry=False)
                 continue
             said = list(replies.values())
-            status = annotation(row.item, question, said, annotator, row.words or "").status
+            status = answer_status(asked, said)
             if status is not Status.OK:
                 failed = {number: reply for number, reply in replies.items() if isinstance(reply, Failure)}
                 can_retry = any(reply.retryable for reply in failed.values())
-                yield Unlabelled(row.item, question.name, status, _detail(said), can_retry, tuple(failed))
+                yield Unlabelled(row.item, _name(asked), status, _detail(said), can_retry, tuple(failed))
 
     def progress(self, number: int) -> Progress:
         """Count a plan's answers by what became of them."""
-        last = self._records.last_row(number)
+        last = self.records.last_row(number)
         found = Progress(items=last[0] + 1 if last else 0)
         for one in self.unlabelled(number):
             found.statuses[one.status] += 1
             found.can_retry += one.can_retry
-        answers = found.items * len(self.codebook(number).questions)
+        answers = found.items * len(self.asked(number))
         found.statuses[Status.OK] = answers - found.statuses.total()
         return found
 
     def spent(self, number: int) -> Usage:
         """Give the tokens that the replies on record of a plan's model took."""
-        return self._records.spent(Identity(**self.plans[number].identity))
+        return self.records.spent(Identity(**self.plans[number].identity))
+
+    def answered(self, number: int) -> int:
+        """Count the replies on record of a plan's model."""
+        return self.records.replies_of(Identity(**self.plans[number].identity))
 
     def failed(self, number: int, *, also_final: bool) -> list[int]:
         """Give the numbers of the replies that failed, by default of those only that may be answered another time."""
@@ -139,13 +172,17 @@ class JobFile:
 
     def served(self, number: int) -> list[Served]:
         """Give the models that answered a plan, as the server named them."""
-        return served(self._records, Identity(**self.plans[number].identity))
+        return served(self.records, Identity(**self.plans[number].identity))
 
-    def _answers(self, number: int) -> Iterator[tuple[ItemRow, Question, dict[int, Reply]]]:
-        questions = self.codebook(number).questions
-        for row, replies in self._records.rows(number):
-            for question, asked in zip(questions, row.replies, strict=True):
-                yield row, question, {reply: replies[reply] for reply in asked}
+    def asked(self, number: int) -> tuple[Asked, ...]:
+        """Give what a plan asks about each item."""
+        return asked_questions(self.codebook(number), self.plans[number].ways)
+
+    def _answers(self, number: int) -> Iterator[tuple[ItemRow, Asked, dict[int, Reply]]]:
+        questions = self.asked(number)
+        for row, replies in self.records.rows(number):
+            for asked, numbers in zip(questions, row.replies, strict=True):
+                yield row, asked, {reply: replies[reply] for reply in numbers}
 
 
 def open_redactor(path: str | Path, plan: Plan) -> Redactor | None:
@@ -195,3 +232,7 @@ def _detail(replies: Sequence[Reply]) -> str:
     if failure:
         return failure.detail
     return next((reply.text for reply in replies if isinstance(reply, Completion)), "")
+
+
+def _name(asked: Asked) -> str:
+    return asked.base.name if asked.variant == PLAIN else f"{asked.base.name} ({asked.variant})"

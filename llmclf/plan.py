@@ -3,16 +3,17 @@
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from llmclf.backends.base import Identity, Json
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
 from llmclf.prompts import Order
 from llmclf.record_json import canonical_json, digest
+from llmclf.variants import PLAIN, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,43 @@ class Plan:
     """What tells the key of the texts' hashes from another, where no texts are kept."""
     phone_regions: Sequence[str] | None = None
     """Where personal data is redacted: the countries whose phone numbers are found without a country code."""
+    variants: Sequence[Mapping[str, Json]] = ()
+    """The ways in which each question is asked; without any, the plain one."""
+    texts_from: Literal["", "content-free", "random-words"] = ""
+    """Where the texts come from, if they are not those of a table."""
+    texts: Sequence[str] = ()
+    channel_templates: Mapping[str, str] = field(default_factory=dict)
+    """Those of the noisy channel, where it is asked."""
+    policy: Mapping[str, Json] = field(default_factory=dict)
+    """By which labels were decided on at last; without one, raw."""
+
+    @property
+    def ways(self) -> tuple[Variant, ...]:
+        """The ways in which each question is asked."""
+        return tuple(map(Variant.of_json, self.variants)) or (PLAIN,)
+
+    def asks_with(self, other: "Plan") -> bool:
+        """Say whether another asks the same of the same model, in other ways or about other texts."""
+        mine, others = (
+            (one.codebook, one.templates, one.uri, one.annotator, one.order, one.identity, one.phone_regions)
+            for one in (self, other)
+        )
+        return mine == others
 
 
-def plan_key(codebook: Codebook, templates: Mapping[str, str], backend: str) -> str:
-    """Give what tells the plans in one file apart: what is asked, by which prompts, and of whom."""
-    return f"{digest(canonical_json([codebook.hash, templates])).hex()} {backend}"
+def plan_key(
+    codebook: Codebook,
+    templates: Mapping[str, str],
+    backend: str,
+    variants: Sequence[Variant] = (PLAIN,),
+    texts: Sequence[str] = (),
+    channel_templates: Mapping[str, str] | None = None,
+) -> str:
+    """Give what tells the plans in one file apart: what is asked, in which ways, by which prompts, and of whom."""
+    asked: list[Any] = [codebook.hash, templates]
+    if texts or tuple(variants) != (PLAIN,):
+        asked += [[asdict(variant) for variant in variants], list(texts), channel_templates]
+    return f"{digest(canonical_json(asked)).hex()} {backend}"
 
 
 class Terms:

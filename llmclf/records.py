@@ -155,6 +155,11 @@ class Records:
         rows = self._of_identity(f"SELECT {columns} FROM spent WHERE identity = ?", identity)  # noqa: S608 - constant
         return Usage(*rows[0]) if rows else Usage()
 
+    def replies_of(self, identity: Identity) -> int:
+        """Count the replies on record of one who answers."""
+        rows = self._of_identity("SELECT replies FROM spent WHERE identity = ?", identity)
+        return int(rows[0][0]) if rows else 0
+
     def served(self, identity: Identity) -> list[tuple[str, str, int, float, float]]:
         """Give the models and fingerprints that came back from one who was asked, by the first time.
 

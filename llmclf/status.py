@@ -8,6 +8,8 @@ class Status(StrEnum):
 
     OK = "ok"
     ABSTAINED = "abstained"
+    TIED = "tied"
+    ROUTED = "routed"
     EMPTY = "empty"
     TOO_LONG = "too_long"
     BAD_ENCODING = "bad_encoding"

@@ -243,6 +243,12 @@ class Store(Records):
             self._db.execute("INSERT INTO plans (key, content) VALUES (?, ?)", (key, canonical_json(content)))
         return self.plans()[key][0]
 
+    def replace_plan(self, number: int, content: dict[str, Any]) -> None:
+        """Keep what has changed of a plan, on disk at once."""
+        with self._translated(), self._db_lock:
+            self.commit()
+            self._db.execute("UPDATE plans SET content = ? WHERE id = ?", (canonical_json(content), number))
+
     def begin_rows(self, plan: int, source: Any, items: int | None) -> None:  # noqa: ANN401 - any JSON value
         """Begin a job's rows anew, on disk at once, those of another input put aside."""
         with self._translated(), self._db_lock:

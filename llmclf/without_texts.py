@@ -70,7 +70,7 @@ class WithoutTexts:
 
     def __init__(self, codebook: Codebook, questions: Questions, key: bytes) -> None:
         self._key = key
-        self._questions = {reply_schema(question): question for question in codebook.questions}
+        self._questions = {reply_schema(asked.question): asked.question for asked in questions.asked}
         self._static = frozenset(_parts_about_nothing(codebook, questions))
 
     def request(self, request: Request) -> Request:
@@ -101,8 +101,8 @@ def _parts_about_nothing(codebook: Codebook, questions: Questions) -> Iterator[s
     nothing = secrets.token_hex()
     is_text = codebook.unit == "text"
     item = Item(nothing, text=nothing) if is_text else Item(nothing, turns=(Turn(nothing, nothing),))
-    for question in codebook.questions:
-        for messages, _ in questions.about(item, question):
+    for asked in questions.asked:
+        for messages, _ in questions.about(item, asked):
             yield from (part for message in messages for part in message.parts)
 
 

@@ -144,11 +144,11 @@ def test_the_cells_are_those_of_the_issue(tmp_path: Path) -> None:
     for form in FORMATS:
         write_annotations(tmp_path / f"t.{form}", annotations)
     assert (tmp_path / "t.csv").read_text().splitlines() == [
-        "item,question,annotator,kind,label,probability,probabilities,origin,samples,status",
-        '1,q,m,model,yes,0.75,"{""yes"": 0.75, ""né"": 0.25}",samples,4,ok',
-        '2,q,m,model,"[""b"", ""a""]",0.5,"{""a"": 0.5, ""b"": 0.5}",likelihoods,,ok',
-        "3,q,m,crowd,[],,,,,ok",
-        "4,q,m,expert,,,,,,empty",
+        "item,question,annotator,kind,label,probability,probabilities,origin,samples,status,policy,instability,fitted_on",
+        '1,q,m,model,yes,0.75,"{""yes"": 0.75, ""né"": 0.25}",samples,4,ok,,,',
+        '2,q,m,model,"[""b"", ""a""]",0.5,"{""a"": 0.5, ""b"": 0.5}",likelihoods,,ok,,,',
+        "3,q,m,crowd,[],,,,,ok,,,",
+        "4,q,m,expert,,,,,,empty,,,",
     ]
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert {tuple(line) for line in lines} == {COLUMNS}
@@ -167,8 +167,8 @@ def test_the_cells_of_reasons(tmp_path: Path) -> None:
     for form in FORMATS:
         write_annotations(tmp_path / f"t.{form}", annotations, ("rationale", "evidence"))
     assert (tmp_path / "t.csv").read_text().splitlines()[1:] == [
-        '1,q,m,model,yes,,,,,ok,"It is, né?","[""a b"", ""c""]","[""c""]"',
-        "2,q,m,model,,,,,,cut,,,",
+        '1,q,m,model,yes,,,,,ok,,,,"It is, né?","[""a b"", ""c""]","[""c""]"',
+        "2,q,m,model,,,,,,cut,,,,,,",
     ]
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert [line["evidence"] for line in lines] == [["a b", "c"], None]

@@ -56,8 +56,8 @@ def test_with_the_text_first_its_tokens_are_the_head_of_all_questions(local: Loc
         questions = Questions(book, local, order)  # type: ignore[arg-type]  # both are orders
         contents = [
             messages[-1].content
-            for question in book.questions
-            for messages, _ in questions.about(Item("1", text=LONG), question)
+            for asked in questions.asked
+            for messages, _ in questions.about(Item("1", text=LONG), asked)
         ]
         assert all(content.startswith(f"Text:\n{LONG.strip()}") for content in contents) is shared
         assert all(content.rstrip().endswith(LONG.strip()) for content in contents) is not shared
@@ -67,7 +67,8 @@ def test_best_only_is_part_of_what_is_asked_of_one_label_questions(local: LocalB
     reading = Reading(mean=True)
     for kind, form in (("choice", Likelihoods(("yes", "no"), reading)), ("set", Likelihoods(("yes", "no")))):
         book = codebook(1, kind=kind)
-        asked = list(Questions(book, local, best_only=reading).about(Item("1", text="x"), book.questions[0]))
+        questions = Questions(book, local, best_only=reading)
+        asked = questions.about(Item("1", text="x"), questions.asked[0])
         assert [one for _, one in asked] == [form] * (1 if kind == "choice" else 2)
 
 

@@ -354,7 +354,7 @@ def test_items_with_a_problem_are_not_asked_about() -> None:
 def test_a_failure_is_a_status_and_the_others_go_on(status: Status) -> None:
     items = [Item("1", text=f"fail {status}"), Item("2", text="down")]
     failed, fine = annotate(items, ONE_QUESTION, ScriptedBackend(score))
-    assert failed == Annotation("1", "tone", "scripted", Kind.MODEL, None, status=status)
+    assert failed == Annotation("1", "tone", "scripted", Kind.MODEL, None, status=status, policy="raw")
     assert (fine.status, fine.label) == (Status.OK, "down")
 
 

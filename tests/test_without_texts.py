@@ -18,6 +18,7 @@ from llmclf.items import Item, Turn
 from llmclf.schemas import read_reply
 from llmclf.status import Status
 from llmclf.store import Store
+from llmclf.variants import PLAIN, Asked
 from llmclf.without_texts import WithoutTexts, is_without_text, keyed_hash, text_key
 
 KEY = b"a key that nobody knows"
@@ -55,7 +56,7 @@ WITHOUT, QUESTIONS = opened(ALL)
 
 
 def asked(questions: Questions, about: Question, item: Item) -> list[Request]:
-    return [Request(0, messages, form) for messages, form in questions.about(item, about)]
+    return [Request(0, messages, form) for messages, form in questions.about(item, Asked(about, PLAIN, about))]
 
 
 def test_what_is_the_same_for_every_item_stays_and_the_text_is_a_hash() -> None:

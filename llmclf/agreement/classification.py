@@ -8,7 +8,8 @@ from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.estimate import ONE_ITEM, Coefficient, Undefined
 from llmclf.agreement.intervals import jackknife, without_interval
 from llmclf.agreement.pair_table import PairTable, pair_table
-from llmclf.agreement.ratings import Ratings
+from llmclf.agreement.ratings import MISSING, Ratings
+from llmclf.agreement.replicates import Replicates
 
 UNDEFINED_WITHOUT_ONE = "without one of the items it is undefined"
 
@@ -52,18 +53,35 @@ def macro_f1(ratings: Ratings) -> Coefficient:
     table = pair_table(ratings, "macro-F1")
     if isinstance(table, Undefined):
         return table
+    value, without = _macro_f1(table)
+    return without_interval(value, 1, ONE_ITEM) if table.n == 1 else jackknife(value, without, table.count, (0.0, 1.0))
+
+
+def macro_f1_replicates(ratings: Ratings) -> Replicates | Undefined:
+    """Compute the same with its delete-one replicates, aligned to the items."""
+    table = pair_table(ratings, "macro-F1")
+    if isinstance(table, Undefined):
+        return table
+    value, of_cell = _macro_f1(table)
+    counted = (ratings.codes != MISSING).all(axis=1)
+    first, second = ratings.codes[counted].T.astype(np.int64)
+    without = np.full(len(counted), value)
+    without[counted] = of_cell[np.searchsorted(table.first * table.q + table.second, first * table.q + second)]
+    return Replicates(value, without, counted)
+
+
+def _macro_f1(table: PairTable) -> tuple[float, Floats]:
+    """Give macro-F1, and the same without one item of each cell, NaN where it is the only one."""
     given, both = table.rows + table.columns, table.diagonal
     f1 = _share(2 * both, given)
     in_use = np.count_nonzero(given)
-    value = float(f1.sum() / in_use)
-    if table.n == 1:
-        return without_interval(value, 1, ONE_ITEM)
     i, j, same = table.first, table.second, table.same
     less = 1 + same  # how often an item of the cell was given the label i, and j, too
     one, other = (_share(2 * (both[c] - same), given[c] - less) for c in (i, j))
     vanished = (given[i] == less).astype(np.int64) + np.where(same, 0, given[j] == less)
     total = f1.sum() - f1[i] + one + np.where(same, 0.0, other - f1[j])
-    return jackknife(value, np.asarray(total / (in_use - vanished)), table.count, bounds=(0.0, 1.0))
+    left = np.where(vanished < in_use, in_use - vanished, np.nan)
+    return float(f1.sum() / in_use), np.asarray(total / left)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def non_inferiority(
     comparison = difference_from_experts(ratings, model, experts)
     difference, reference = comparison.difference, comparison.reference
     n = difference.n_items if isinstance(difference, Estimate) else 0
-    these = _against(difference, margin, "these experts", n - 1)
+    these = margin_test(difference, margin, "these experts", n - 1)
     ceiling_lower = _ceiling_lower(reference)
     verdict, reason = _decide(reference, ceiling_lower, ceiling, these)
     return NonInferiority(
@@ -131,7 +131,7 @@ def non_inferiority(
         comparison=comparison,
         ceiling_lower=ceiling_lower,
         these_experts=these,
-        experts_like_these=_against(comparison.experts_like_these, margin, "experts like these", len(experts) - 1),
+        experts_like_these=margin_test(comparison.experts_like_these, margin, "experts like these", len(experts) - 1),
         items_needed=_items_needed(difference, margin) if verdict == "inconclusive" else None,
     )
 
@@ -150,7 +150,8 @@ def holm_adjusted(results: Mapping[str, NonInferiority]) -> dict[str, HolmVerdic
     return {name: HolmVerdict(verdict(name), len(tested), non_inferior.get(name), worse.get(name)) for name in results}
 
 
-def _against(difference: Coefficient, margin: float, target: Target, df: int) -> MarginTest | Undefined:
+def margin_test(difference: Coefficient, margin: float, target: Target, df: int) -> MarginTest | Undefined:
+    """Test a difference against -margin by one-sided t bounds; undefined where it has no standard error."""
     if isinstance(difference, Undefined):
         return difference
     if difference.se is None:

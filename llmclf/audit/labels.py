@@ -11,11 +11,12 @@ from llmclf.agreement import Rating, Ratings
 from llmclf.agreement.long_form import LongForm
 from llmclf.agreement.majority import Consensus, majority
 from llmclf.agreement.ratings import MISSING, Codes
-from llmclf.annotations import Kind, LabelValue, label_text
+from llmclf.annotations import Kind, label_text
 from llmclf.audit.sources import Sourced
 from llmclf.codebook import Question
-from llmclf.errors import InputError, ScaleError
+from llmclf.errors import InputError
 from llmclf.levels import Level
+from llmclf.model_answers import read_label
 
 PEOPLE = (Kind.EXPERT, Kind.CROWD)
 
@@ -140,18 +141,7 @@ def _read(question: Question, row: Sourced) -> Sourced:
     label = row.annotation.label
     if label is None:
         return row
-    return replace(row, annotation=replace(row.annotation, label=_read_label(question, label, row.where)))
-
-
-def _read_label(question: Question, label: LabelValue, where: str) -> LabelValue:
-    if isinstance(label, tuple) != (question.kind == "set"):
-        raise ScaleError(
-            f"{where}: {label_text(label)!r} is no answer to the {question.kind} question {question.name!r}"
-        )
-    try:
-        return tuple(map(question.read, label)) if isinstance(label, tuple) else question.read(label)
-    except ScaleError as error:
-        raise ScaleError(f"{where}: {error.message}") from None
+    return replace(row, annotation=replace(row.annotation, label=read_label(question, label, row.where)))
 
 
 def _names_by_kind(rows: Iterable[Sourced]) -> dict[Kind, list[str]]:

@@ -70,7 +70,7 @@ class Sources(AbstractContextManager["Sources"]):
         """
         for path, kind in files:
             count = 0
-            for row in self._of_job(path) if _is_job(path) else self._of_table(path, kind):
+            for row in self._of_job(path) if is_job(path) else self._of_table(path, kind):
                 count += 1
                 yield row
             self.read.append(Source(name=path.name, sha256=hash_of_file(path), n_annotations=count))
@@ -125,7 +125,13 @@ class Sources(AbstractContextManager["Sources"]):
                     redactor.close()
 
 
-def _is_job(path: Path) -> bool:
+def is_job(path: Path) -> bool:
+    """Say whether a file is a job or a bundle of one.
+
+    Raises:
+        TableError: there is no such file.
+
+    """
     if not path.is_file():
         raise TableError(f"no file at {path}", "Check the path")
     with path.open("rb") as file:

@@ -110,9 +110,9 @@ class Usage:
     reasoning_tokens: int = 0
 
 
-Origin = Literal["likelihoods", "logprobs", "samples", "decisions"]
+Origin = Literal["likelihoods", "logprobs", "samples", "decisions", "ensemble"]
 """Where probabilities come from: the model's likelihoods of whole labels, the log-probabilities that a server gave of
-the tokens it wrote, the shares of repeated answers, or a service that gives probabilities itself."""
+the tokens it wrote, the shares of repeated answers, a service that gives probabilities itself, or several models."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Engine:
     def walk(self) -> Walk:
         """How it reads prompts and labels."""
         if self.packed:
-            return PackedWalk(self.context, vocabulary_size=self.model.vocabulary_size)
+            return PackedWalk(self.context)
         return SeparateWalk(self.context) if self.model.shares_past else PlainWalk(self.context)
 
     @cached_property

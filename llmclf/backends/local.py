@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +36,27 @@ _REVISION = 3
 """To be raised with every change that moves scores, so that no record mixes two."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request as tokens."""
+
+    request: Request
+    prompt: Tokens
+    labels: Labels | None
+    """None where it is no labels that are asked for, and for a text without tokens."""
+
+    @property
+    def text_tokens(self) -> int:
+        """The tokens of a single label, which may be a whole text; those of ordinary labels are few."""
+        return self.labels.longest if self.labels and len(self.labels.names) == 1 else 0
+
+
 class LocalBackend:
     """Scores labels, and writes replies, with a llama.cpp model on this machine.
 
     A label's log-likelihood is the teacher-forced sum over its tokens after the prompt. Where one label's tokens
-    begin another's, every label of that question is scored with its terminator, so that each can win.
+    begin another's, every label of that question is scored with its terminator, so that each can win. A single label
+    may be a whole text, as the noisy channel P(text | label) asks for it, up to what the context holds.
 
     Texts are packed many to a batch. That changes the order of sums, and so a label's log-likelihood: with weights
     in F16 by up to 0.01 nats on average, in F32 by half of that, in 4 bits by 0.2 (`python -m evals.exactness`). With
@@ -131,14 +147,14 @@ class LocalBackend:
 
     def tokens_to_read(self, requests: Iterable[Request]) -> int:
         """Count the tokens that answering these would take, but for those that all prompts begin with."""
-        asked = list(requests)
+        asked = [self._asked(request) for request in requests]
         if not asked:
             return 0
-        prompts = [self._prompt(request) for request in asked]
-        if self._open.packed and all(isinstance(request.form, Likelihoods) for request in asked):
-            different = {prompt.tobytes(): prompt for prompt in prompts}
-            return tokens_below(prompt_tree(list(different.values()), longest=self._open.context.batch))
-        return sum(map(len, prompts))
+        different = {(one.prompt.tobytes(), one.request.form): one for one in asked}.values()
+        prompts, in_texts = [one.prompt for one in different], sum(one.text_tokens for one in different)
+        if self._open.packed and all(isinstance(one.request.form, Likelihoods) for one in different):
+            return in_texts + tokens_below(prompt_tree(prompts, longest=self._open.context.batch))
+        return in_texts + sum(map(len, prompts))
 
     def close(self) -> None:
         """Let go of the model; it is freed when nobody else in this process holds it."""
@@ -153,26 +169,34 @@ class LocalBackend:
     def _prompt(self, request: Request) -> Tokens:
         return np.array(self._open.chat.prompt_tokens(request.messages), dtype=np.int32)
 
-    def _take_window(self, stream: Iterator[Request]) -> list[tuple[Request, Tokens]]:
+    def _asked(self, request: Request) -> _Asked:
+        labels = None
+        if isinstance(request.form, Likelihoods):
+            labels = self._labels_of(request.form.labels, continues=request.messages[-1].role == "assistant")
+        return _Asked(request, self._prompt(request), labels)
+
+    def _take_window(self, stream: Iterator[Request]) -> list[_Asked]:
         """Take the requests that are looked at together: few enough that replies keep coming."""
-        window: list[tuple[Request, Tokens]] = []
+        window: list[_Asked] = []
         tokens, last = 0, np.empty(0, dtype=np.int32)
         while len(window) < self._window and tokens < _WINDOW_TOKENS and (request := next(stream, None)) is not None:
-            prompt = self._prompt(request)
-            tokens += len(prompt) - shared_length(last, prompt)
-            last = prompt
-            window.append((request, prompt))
+            asked = self._asked(request)
+            tokens += len(asked.prompt) - shared_length(last, asked.prompt) + asked.text_tokens
+            last = asked.prompt
+            window.append(asked)
         return window
 
-    def _score(self, window: Sequence[tuple[Request, Tokens]]) -> Iterator[Reply]:
+    def _score(self, window: Sequence[_Asked]) -> Iterator[Reply]:
         """Score the labels of those that ask for likelihoods, equal ones once."""
         began = time.perf_counter()
         cells = self._open.context.cells
         asked: list[tuple[Request, Task]] = []
-        for request, prompt in window:
-            if isinstance(request.form, Likelihoods):
-                labels = self._labels_of(request.form.labels, continues=request.messages[-1].role == "assistant")
-                asked.append((request, Task(prompt, labels, _checked(request.form))))
+        for one in window:
+            if isinstance(form := one.request.form, Likelihoods):
+                if one.labels:
+                    asked.append((one.request, Task(one.prompt, one.labels, _checked(form))))
+                else:
+                    yield Failure(one.request.id, Status.EMPTY, f"a text without tokens to {self.name}")
         different = {task.key: task for _, task in asked if task.need <= cells}
         self._open.walk.run(list(different.values()))
         seconds = (time.perf_counter() - began) / max(1, len(asked))
@@ -183,12 +207,12 @@ class LocalBackend:
             else:
                 yield _scores(request.id, different[task.key], seconds)
 
-    def _write(self, window: Sequence[tuple[Request, Tokens]]) -> Iterator[Reply]:
+    def _write(self, window: Sequence[_Asked]) -> Iterator[Reply]:
         """Write the replies that are asked for, equal ones once."""
         asked = [
-            (request, Writing(prompt, request.form.schema, self._max_tokens))
-            for request, prompt in window
-            if isinstance(request.form, Structured)
+            (one.request, Writing(one.prompt, form.schema, self._max_tokens))
+            for one in window
+            if isinstance(form := one.request.form, Structured)
         ]
         if not asked:
             return
@@ -213,7 +237,10 @@ class LocalBackend:
                 detail = f"cut at {self._max_tokens} tokens: give a larger max_tokens"
                 yield Failure(request.id, Status.CUT, detail, text=text, usage=usage, seconds=seconds)
 
-    def _labels_of(self, names: tuple[str, ...], *, continues: bool) -> Labels:
+    def _labels_of(self, names: tuple[str, ...], *, continues: bool) -> Labels | None:
+        if len(names) == 1:  # a text: not kept, as there are as many as items
+            tokens = self._open.chat.label_tokens(names[0], continues=continues)
+            return Labels(names, [tokens]) if tokens else None
         key = (names, continues)
         if key not in self._labels:
             chat = self._open.chat
@@ -224,9 +251,6 @@ class LocalBackend:
                 raise InputError(
                     f"two of the labels {', '.join(names)} are the same tokens to {self.name}", "Rename one"
                 )
-            longest = max(map(len, sequences))
-            if longest > self._open.context.batch:
-                raise InputError(f"a label is {longest} tokens long", "Give it a short name and a definition")
             self._labels[key] = Labels(names, sequences)
         return self._labels[key]
 

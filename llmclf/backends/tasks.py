@@ -68,11 +68,13 @@ class Task:
         """Of which labels all tokens have been read."""
         return np.equal(self._read, self.labels.counts)
 
-    def add(self, node: LabelNode, logits: NDArray[np.float32]) -> None:
-        """Add what a node's logits say, one row a token of it."""
-        log_probabilities = logits[node.rows, node.next_tokens] - log_sums(logits)[node.rows]
-        np.add.at(self.totals, node.labels, log_probabilities)
-        np.add.at(self._read, node.labels, 1)
+    def add(self, node: LabelNode, logits: NDArray[np.float32], first_row: int = 0) -> None:
+        """Add what a node's logits say, one row a token of it, or those that begin with its `first_row`."""
+        rows = node.rows - first_row
+        here = (rows >= 0) & (rows < len(logits))
+        rows, labels = rows[here], node.labels[here]
+        np.add.at(self.totals, labels, logits[rows, node.next_tokens[here]] - log_sums(logits)[rows])
+        np.add.at(self._read, labels, 1)
 
     def put(self, label: int, log_likelihood: float) -> None:
         """Put down a label's whole log-likelihood."""

@@ -1,9 +1,10 @@
 """A tree of prompts and labels, walked through a context: what they share is read once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,6 @@ from llmclf.backends.llama import Tokens
 from llmclf.backends.prefix_tree import LabelNode, PromptNode, prompt_tree, shared_length
 from llmclf.backends.tasks import Task, log_sums
 
-_LOGIT_BYTES = 64 * 2**20
-"""Memory for the logits of one batch; a row is 0.2 MB for a vocabulary of 49,152."""
 _SPARE_SEQUENCES = 64
 """Sequences that only the current way down may use, so that it can always be finished."""
 
@@ -29,21 +28,38 @@ class Walk(Protocol):
         """Drop all that was read."""
 
 
+class _Slice(NamedTuple):
+    """A part of a node's tokens that is read in one batch, and which of the node's rows of logits it gives."""
+
+    begin: int
+    end: int
+    rows: int
+    first_row: int
+
+
+def _label_slices(context: LlamaContext, node: LabelNode, tokens: Tokens) -> Iterator[_Slice]:
+    """Cut a label's tokens, or all on its path, into slices whose logits fit in memory."""
+    before = len(tokens) - len(node.tokens)
+    for begin, end in pairwise([0, *context.slices(len(tokens))]):
+        yield _Slice(begin, end, max(0, end - max(begin, before)), max(0, begin - before))
+
+
 @dataclass(slots=True, eq=False)
 class _Visit:
     """One node on its way through the context: what to read, after which visit, and for whom."""
 
     node: PromptNode | LabelNode
     parent: "_Visit | None"
+    tokens: Tokens
+    slices: list[_Slice]
+    """Yet to be read, the next one last."""
     task: Task | None = None
-    tokens: Tokens = field(init=False)
     start: int = field(init=False)
     sequence: int = 0
     children: int = 0
 
     def __post_init__(self) -> None:
         self.start = self.parent.start + len(self.parent.tokens) if self.parent else 0
-        self.tokens = self.node.path if self.is_search and isinstance(self.node, LabelNode) else self.node.tokens
 
     @property
     def is_search(self) -> bool:
@@ -51,10 +67,10 @@ class _Visit:
         return self.task is not None and self.task.best_only is not None
 
     @property
-    def rows(self) -> int:
-        if isinstance(self.node, LabelNode):
-            return len(self.node.tokens)
-        return 1 if self.node.ends else 0
+    def segment(self) -> tuple[int, int, Tokens, int]:
+        """What is to be decoded next."""
+        begin, end, rows, _ = self.slices[-1]
+        return self.sequence, self.start + begin, self.tokens[begin:end], rows
 
 
 class PackedWalk:
@@ -63,9 +79,8 @@ class PackedWalk:
     Sequence 0 holds the tree's root and stays for the next tree, which often has the same head.
     """
 
-    def __init__(self, context: LlamaContext, *, vocabulary_size: int) -> None:
+    def __init__(self, context: LlamaContext) -> None:
         self._context = context
-        self._rows = max(1, _LOGIT_BYTES // (4 * vocabulary_size))
         self._start_over()
 
     def _start_over(self) -> None:
@@ -96,13 +111,12 @@ class PackedWalk:
         highest = tree.height + max(task.labels.tree.height for task in tasks)
         self._spare_cells = longest - len(tree.tokens)
         self._spare_sequences = max(highest, _SPARE_SEQUENCES)
-        waiting = self._below(_Visit(tree, None), self._read_root(tree))
+        waiting = self._below(self._prompt_visit(tree, None), self._read_root(tree))
         while waiting:
             batch = self._admit(waiting)
-            logits = self._context.decode([(v.sequence, v.start, v.tokens, v.rows) for v in batch])
-            for visit, rows in zip(batch, logits, strict=True):
-                waiting += self._below(visit, rows)
-                if not visit.children:
+            for visit, logits in zip(batch, self._context.decode([v.segment for v in batch]), strict=True):
+                waiting += self._below(visit, logits)
+                if not visit.slices and not visit.children:
                     self._release(visit)
 
     def _read_root(self, root: PromptNode) -> NDArray[np.float32]:
@@ -116,25 +130,35 @@ class PackedWalk:
         return logits
 
     def _below(self, visit: _Visit, logits: NDArray[np.float32]) -> list[_Visit]:
-        """Add what a node's logits say to its tasks, and give the visits to come, the first one last."""
+        """Add what a slice's logits say to its tasks, and give the visits to come, the first one last."""
         node = visit.node
+        read = visit.slices.pop()
         if isinstance(node, LabelNode):
             assert visit.task is not None
-            below = self._labels_below(visit.task, node, logits, visit.parent if visit.is_search else visit)
+            visit.task.add(node, logits, read.first_row)
+            if visit.slices:
+                return [visit]
+            below = self._labels_below(visit.task, node, visit.parent if visit.is_search else visit)
         else:
-            below = [_Visit(child, visit) for child in node.children]
+            below = [self._prompt_visit(child, visit) for child in node.children]
             for task in (self._tasks[number] for number in node.ends):
-                below += self._labels_below(task, task.labels.tree, logits, visit)
+                task.add(task.labels.tree, logits)
+                below += self._labels_below(task, task.labels.tree, visit)
         for one in below:
             assert one.parent is not None
             one.parent.children += 1
         return below[::-1]
 
-    def _labels_below(
-        self, task: Task, node: LabelNode, logits: NDArray[np.float32], parent: _Visit | None
-    ) -> list[_Visit]:
-        task.add(node, logits)
-        return [_Visit(after, parent, task) for after in task.nodes_after(node)]
+    def _prompt_visit(self, node: PromptNode, parent: _Visit | None) -> _Visit:
+        return _Visit(node, parent, node.tokens, [_Slice(0, len(node.tokens), 1 if node.ends else 0, 0)])
+
+    def _labels_below(self, task: Task, node: LabelNode, parent: _Visit | None) -> list[_Visit]:
+        below = []
+        for after in task.nodes_after(node):
+            tokens = after.path if task.best_only else after.tokens
+            slices = list(_label_slices(self._context, after, tokens))
+            below.append(_Visit(after, parent, tokens, slices[::-1], task))
+        return below
 
     def _admit(self, waiting: list[_Visit]) -> list[_Visit]:
         """Take the next visits that fit in one batch, and give each its sequence."""
@@ -142,28 +166,34 @@ class PackedWalk:
         tokens = rows = 0
         while waiting:
             visit = waiting[-1]
-            tokens += len(visit.tokens)
-            rows += visit.rows
-            is_full = tokens > self._context.batch or rows > self._rows
+            begin, end, wanted, _ = visit.slices[-1]
+            tokens += end - begin
+            rows += wanted
+            is_full = tokens > self._context.batch or rows > self._context.rows
             if batch and (is_full or not self._may_join(visit)):
                 break
             waiting.pop()
-            visit.sequence = self._free.pop()
-            self._used += len(visit.tokens)
-            assert visit.parent is not None
-            self._context.share(visit.parent.sequence, visit.sequence)
+            if not begin:
+                visit.sequence = self._free.pop()
+                self._used += len(visit.tokens)
+                assert visit.parent is not None
+                self._context.share(visit.parent.sequence, visit.sequence)
             batch.append(visit)
         return batch
 
     def _may_join(self, visit: _Visit) -> bool:
         """Say whether all that is then held can still be finished: the spare is for one way down at a time."""
+        if visit.slices[-1].begin:  # it holds its cells
+            return True
         cells = self._context.cells - self._used - len(visit.tokens)
-        if not self._has_below(visit):  # let go of right after this batch
+        if not self._goes_on(visit):  # let go of right after this batch
             return bool(self._free) and cells >= 0
         return len(self._free) > self._spare_sequences and cells >= self._spare_cells
 
-    def _has_below(self, visit: _Visit) -> bool:
+    def _goes_on(self, visit: _Visit) -> bool:
         node = visit.node
+        if len(visit.slices) > 1:
+            return True
         if isinstance(node, LabelNode):
             return bool(node.children) and not visit.is_search
         return bool(node.children) or any(self._tasks[number].labels.tree.children for number in node.ends)
@@ -229,8 +259,9 @@ class SeparateWalk(_LoneWalk):
             waiting += task.nodes_after(node)
 
     def _add(self, task: Task, node: LabelNode, tokens: Tokens, start: int) -> None:
-        (logits,) = self._context.decode([(0, start, tokens, len(node.tokens))])
-        task.add(node, logits)
+        for begin, end, rows, first_row in _label_slices(self._context, node, tokens):
+            (logits,) = self._context.decode([(0, start + begin, tokens[begin:end], rows)])
+            task.add(node, logits, first_row)
 
 
 class PlainWalk(_LoneWalk):
@@ -243,8 +274,12 @@ class PlainWalk(_LoneWalk):
         for way, labels in ways.items():
             self._context.clear()
             tokens = np.concatenate([task.prompt, np.array(way, dtype=np.int32)])
-            logits = self._context.read(0, 0, tokens, rows=1 + len(way))
-            sums = log_sums(logits)
-            for label in labels:
-                following = enumerate(task.labels.sequences[label])
-                task.put(label, sum(float(logits[row, token]) - float(sums[row]) for row, token in following))
+            totals, before, start = np.zeros(len(labels)), len(task.prompt) - 1, 0
+            for begin, end in pairwise([0, *self._context.slices(1 + len(way))]):
+                logits = self._context.read(0, start, tokens[start : before + end], rows=end - begin)
+                start = before + end
+                following = np.array([task.labels.sequences[label][begin:end] for label in labels])
+                rows = np.arange(end - begin)
+                totals += (logits[rows, following] - log_sums(logits)).sum(axis=1)
+            for label, total in zip(labels, totals.tolist(), strict=True):
+                task.put(label, total)

@@ -7,8 +7,11 @@ import typer
 from llmclf.cli.agreement import agreement
 from llmclf.cli.annotate import annotate
 from llmclf.cli.audit import audit
+from llmclf.cli.cascade import cascade
 from llmclf.cli.classify import classify
 from llmclf.cli.common import show_log
+from llmclf.cli.decide import decide
+from llmclf.cli.ensemble import ensemble
 from llmclf.cli.estimate import estimate
 from llmclf.cli.job import job
 from llmclf.cli.models import models
@@ -25,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (classify, estimate, annotate, agreement, audit, plan, models):
+for command in (classify, estimate, annotate, decide, ensemble, cascade, agreement, audit, plan, models):
     app.command()(command)
 app.add_typer(job, name="job")
 

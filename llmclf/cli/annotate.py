@@ -3,8 +3,7 @@
 import logging
 import shlex
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,25 +29,26 @@ from llmclf.cli.common import (
     OrderOption,
     OutputFormatOption,
     PhoneRegionsOption,
+    PolicyOption,
     PricesOption,
     RedactOption,
     SamplesOption,
     SettingOption,
     parse_order,
+    parse_policy,
     parse_regions,
     parse_settings,
     progress,
 )
 from llmclf.cli.engine import EngineOption, check_out, write_table
+from llmclf.cli.summary import Summary
 from llmclf.errors import InputError
-from llmclf.status import Status
 
 if TYPE_CHECKING:
-    from llmclf.annotations import Annotation
     from llmclf.cluster import RayJob
-    from llmclf.codebook import Codebook
     from llmclf.items import ItemColumns
     from llmclf.job import Job
+    from llmclf.policy import Policy
     from llmclf.prompts import Order
 
 log = logging.getLogger("llmclf")
@@ -72,6 +72,7 @@ def annotate(
     output_format: OutputFormatOption = None,
     job: Annotated[Path | None, typer.Option(help="The record of replies; default: OUT.job.sqlite.")] = None,
     order: OrderOption = None,
+    policy: PolicyOption = None,
     best_only: Annotated[
         bool,
         typer.Option("--best-only", help="Local models: find the best label alone, without probabilities."),
@@ -120,6 +121,7 @@ def annotate(
         output_format=output_format,
         job=job,
         order=parse_order(order),
+        policy=parse_policy(policy or ("raw" if engine else None), best_only=best_only),
         best_only=best_only,
         samples=samples,
         re_ask=re_ask,
@@ -146,6 +148,7 @@ def run_annotation(
     output_format: str | None = None,
     job: Path | None = None,
     order: "Order | None" = None,
+    policy: "Policy | None" = None,
     best_only: bool = False,
     samples: int | None = None,
     re_ask: int = 1,
@@ -173,8 +176,16 @@ def run_annotation(
     book = Codebook.load(codebook)
     Prompt(book).check()
     price_table = read_prices(prices) if prices else None
-    in_process = {"--max-requests": max_requests, "--max-cost": max_cost, "--samples": samples}
-    check_out(out, output_format, engine, in_process | {"--redact": phone_regions, "--no-texts": no_texts or None})
+    policy = policy or parse_policy(None, best_only=best_only)
+    in_process = {
+        "--max-requests": max_requests,
+        "--max-cost": max_cost,
+        "--samples": samples,
+        "--redact": phone_regions,
+        "--no-texts": no_texts or None,
+        "--policy": None if policy.is_raw else policy.name,
+    }
+    check_out(out, output_format, engine, in_process)
     if str(out) == STDIO and not job:
         raise InputError("--out - has no name for the record of replies", "Give --job FILE")
     if out.exists() and out.samefile(table):
@@ -203,8 +214,9 @@ def run_annotation(
             local_only=local_only,
             phone_regions=phone_regions,
             text_key=text_key() if no_texts else None,
+            policy=policy,
         )
-    summary = _Summary(book)
+    summary = Summary(book)
     try:
         if work.lost:
             log.info("%d requests were sent before the last stop and have no answer on record", work.lost)
@@ -224,7 +236,7 @@ def run_annotation(
         raise typer.Exit(SOME_UNLABELLED)
 
 
-def _report(summary: "_Summary", work: "Job | RayJob", out: Path, record: Path, *, as_json: bool) -> None:
+def _report(summary: "Summary", work: "Job | RayJob", out: Path, record: Path, *, as_json: bool) -> None:
     from llmclf.tables import STDIO, json_text
 
     is_piped = str(out) == STDIO
@@ -249,47 +261,3 @@ def _go_on() -> str:
     program, *arguments = sys.argv
     name = Path(program).name
     return f"go on with: {shlex.join(['llmclf', *arguments])}" if name == "llmclf" else "the same command goes on"
-
-
-class _Summary:
-    """Counts annotations as they pass."""
-
-    def __init__(self, codebook: "Codebook") -> None:
-        self.codebook = codebook
-        self.quotes = self.misquoted = 0
-        self.statuses: Counter[Status] = Counter()
-        self.labels: dict[str, Counter[str]] = {}
-
-    @property
-    def unlabelled(self) -> int:
-        return self.statuses.total() - self.statuses[Status.OK]
-
-    def watch(self, annotations: Iterable["Annotation"]) -> Iterator["Annotation"]:
-        for annotation in annotations:
-            self.statuses[annotation.status] += 1
-            self.quotes += len(annotation.evidence)
-            self.misquoted += len(annotation.misquoted)
-            counts = self.labels.setdefault(annotation.question, Counter())
-            match annotation.label:
-                case None:
-                    pass
-                case str(label):
-                    counts[label] += 1
-                case labels:
-                    counts.update(labels or ["(none)"])
-            yield annotation
-
-    def to_dict(self) -> dict[str, Any]:
-        counted = {"statuses": {str(status): n for status, n in self.statuses.items()}, "labels": self.labels}
-        if "evidence" in self.codebook.reasons:
-            counted["evidence"] = {"quotes": self.quotes, "misquoted": self.misquoted}
-        return counted
-
-    def lines(self) -> Iterator[str]:
-        total = self.statuses.total()
-        yield f"{total} answers: {', '.join(f'{n} {status}' for status, n in self.statuses.most_common())}"
-        for question, counts in self.labels.items():
-            shares = (f"{label} {count * len(self.labels) / total:.0%}" for label, count in counts.most_common())
-            yield f"{question}: {', '.join(shares)}"
-        if "evidence" in self.codebook.reasons:
-            yield f"evidence: {self.misquoted} of {self.quotes} quotes are not in the {self.codebook.unit}"

@@ -17,10 +17,12 @@ from llmclf.cli.common import (
     JsonOption,
     LocalOnlyOption,
     PhoneRegionsOption,
+    PolicyOption,
     RedactOption,
     SamplesOption,
     SettingOption,
     console,
+    parse_policy,
     parse_regions,
     parse_settings,
     split_list,
@@ -42,6 +44,7 @@ def classify(
     ] = "Which label fits the text best?",
     backend: BackendOption = "local",
     setting: SettingOption = None,
+    policy: PolicyOption = None,
     samples: SamplesOption = None,
     local_only: LocalOnlyOption = False,
     redact: RedactOption = False,
@@ -75,8 +78,11 @@ def classify(
         hidden = opened.enter_context(_redactor(parse_regions(phone_regions))).item if redact else None
         engine = open_backend(backend, local_only=local_only, samples=times, **parse_settings(setting))
         opened.callback(engine.close)
+        decides_by = parse_policy(policy).for_forms(engine.forms)
+        decides_by.check(codebook)
         asked_about = map(hidden, items()) if hidden else items()
-        for number, annotation in enumerate(annotate(asked_about, codebook, engine, samples=times)):
+        answers = annotate(asked_about, codebook, engine, samples=times, policy=decides_by)
+        for number, annotation in enumerate(answers):
             unlabelled += annotation.label is None
             _show(asked[number], annotation, as_json=as_json)
             asked[number] = ""
@@ -110,7 +116,7 @@ def _show(text: str, annotation: "Annotation", *, as_json: bool) -> None:
         from llmclf.tables import json_text
 
         row = annotation.to_dict()
-        keys = ("question", "label", "probabilities", "origin", "samples", "status")
+        keys = ("question", "label", "probabilities", "origin", "samples", "status", "policy")
         print(json_text({"text": shown} | {key: row[key] for key in keys}), flush=True)
         return
     probability = "" if annotation.probability is None else f"{annotation.probability:.2f}"

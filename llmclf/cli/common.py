@@ -17,6 +17,7 @@ from llmclf.errors import InputError, unknown
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from llmclf.policy import Policy
     from llmclf.prompts import Order
 
 SOME_UNLABELLED = 3
@@ -61,6 +62,16 @@ RedactOption = Annotated[
 PhoneRegionsOption = Annotated[
     str, typer.Option(metavar="US,DE,...", help="With --redact: whose phone numbers are found without +country.")
 ]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        "-p",
+        metavar="NAME|FILE",
+        help="How replies become labels: default, raw, mean, content-free, random-words, orders, channel, batch, "
+        "batch-mean, or a TOML file.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
 
@@ -97,6 +108,14 @@ def parse_regions(regions: str) -> Sequence[str]:
     from llmclf.personal_data import REGIONS
 
     return split_list(regions) or sorted(REGIONS)
+
+
+def parse_policy(name: str | None, *, best_only: bool = False) -> "Policy":
+    """Read a policy by its name, or from a file."""
+    from llmclf.backends.base import Likelihoods
+    from llmclf.policy import Policy
+
+    return Policy.load(name or "default").for_forms(frozenset({Likelihoods}), best_only=best_only)
 
 
 def parse_order(name: str | None) -> "Order | None":

@@ -21,10 +21,12 @@ from llmclf.cli.common import (
     CodebookOption,
     JsonOption,
     OrderOption,
+    PolicyOption,
     PricesOption,
     SamplesOption,
     SettingOption,
     parse_order,
+    parse_policy,
     parse_settings,
 )
 
@@ -45,6 +47,7 @@ def estimate(
     speaker_column: SpeakerOption = "speaker",
     input_format: FormatOption = None,
     order: OrderOption = None,
+    policy: PolicyOption = None,
     samples: SamplesOption = None,
     prices: PricesOption = None,
     requests_per_minute: Annotated[
@@ -69,6 +72,8 @@ def estimate(
 
     columns = item_columns(id_column, text_column, turns_column, turn, conversation_column, speaker_column)
     book = Codebook.load(codebook)
+    decides_by = parse_policy(policy)
+    decides_by.check(book)
     price_table = read_prices(prices) if prices else None
     check_items(table, columns, input_format)
     times = samples or 1
@@ -82,6 +87,7 @@ def estimate(
             samples=times,
             price=price_of(engine.name, price_table) if price_table is not None else None,
             requests_per_minute=requests_per_minute,
+            variants=decides_by.for_forms(engine.forms).variants,
         )
     finally:
         engine.close()

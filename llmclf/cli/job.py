@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmclf.cli.common import JsonOption, OutputFormatOption, console, progress
+from llmclf.cli.common import JsonOption, OutputFormatOption, PolicyOption, console, parse_policy, progress
 
 if TYPE_CHECKING:
     from llmclf.job_file import JobFile, Progress
@@ -125,9 +125,10 @@ def export(
     path: JobArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="A CSV, JSONL or Parquet file to write; - is a pipe.")],
     plan: PlanOption = None,
+    policy: PolicyOption = None,
     output_format: OutputFormatOption = None,
 ) -> None:
-    """Write the table of annotations again from the record; no model is asked.
+    """Write the table of annotations again from the record, by the policy used at last or another; no model is asked.
 
     Example: llmclf job export labels.csv.job.sqlite --out labels.parquet
     """
@@ -139,7 +140,8 @@ def export(
         file = JobFile(records)
         number = file.choose(plan)
         redactor = open_redactor(path, file.plans[number]) if redactions_of(path).exists() else None
-        write_annotations(out, file.annotations(number, redactor), file.codebook(number).reasons, output_format)
+        found = file.annotations(number, redactor, parse_policy(policy) if policy else None)
+        write_annotations(out, found, file.codebook(number).reasons, output_format)
         if redactor:
             redactor.close()
     if str(out) != STDIO:

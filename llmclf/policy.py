@@ -1,0 +1,255 @@
+"""A policy: how the records of what a model said become labels, and which records that takes. One TOML or JSON file."""
+
+import json
+import logging
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from llmclf.annotations import FittedOn
+from llmclf.backends.base import AnswerForms, Likelihoods, Structured
+from llmclf.codebook import Codebook
+from llmclf.errors import InputError, unknown
+from llmclf.items import Item
+from llmclf.variants import PLAIN, Variant, orders, random_words
+
+log = logging.getLogger("llmclf")
+
+Correction = Literal["none", "content-free", "random-words", "batch", "batch-mean"]
+Share = Annotated[float, Field(gt=0, le=1)]
+LEAST_WINDOW = 50
+"""Items with an answer that a batch correction takes at least."""
+LEAST_WORDS_FROM = 20
+"""Items that random words are drawn from at least."""
+
+
+class Fitted(BaseModel):
+    """What labelled examples of one question have settled.
+
+    Each example is in a fold, and is decided on by what the other folds settle: so its label may be held against what
+    people say of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    calibration: Mapping[str, Any] = Field(default_factory=dict)
+    """As `llmclf.calibration` writes it; empty for none."""
+    thresholds: tuple[float, ...] = ()
+    """Of a set: the least probability of each label, in the codebook's order."""
+    folds: Mapping[str, int] = Field(default_factory=dict)
+    """The examples, each with its fold."""
+    calibration_without: tuple[Mapping[str, Any], ...] = ()
+    """By the fold that is left out."""
+    thresholds_without: tuple[tuple[float, ...], ...] = ()
+    least_probability: float | None = None
+    """Below it there is no label."""
+    statement: str = ""
+    """What is claimed for the labels that are given."""
+    risk_examples: tuple[str, ...] = ()
+    """Those by which the least probability was chosen; what becomes of them is no evidence."""
+
+    def fitted_on(self, item: str) -> FittedOn | None:
+        """Say whether what is settled rests on an item: on it, too (`itself`), or is applied to it by the others."""
+        if item in self._risk_examples:
+            return "itself"
+        return "others" if item in self.folds else None
+
+    @cached_property
+    def _risk_examples(self) -> frozenset[str]:
+        return frozenset(self.risk_examples)
+
+
+class Policy(BaseModel):
+    """How replies become labels: a pure function of records, which says what records it takes.
+
+    Scores are read, corrected in each way of asking, averaged over these, shifted to the declared label shares,
+    calibrated, and turned into a label, or into none where that is too unlikely.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "policy"
+    reading: Literal["sum", "mean"] = "sum"
+    """Of a label's tokens."""
+    channel: bool = False
+    """Read how likely the text is given the label (Min et al. 2022), not the label given the text."""
+    orders: int = Field(default=1, ge=1)
+    """In how many orders of the labels each question is asked."""
+    paraphrases: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Other wordings of the questions, by question; each is asked, too."""
+    correction: Correction = "none"
+    """What is taken from a label's log-score: what it has on texts that say nothing (`content-free`: Zhao et al. 2021;
+    `random-words` of the items: Fei et al. 2023), or over the first items (`batch`: Zhou et al. 2024; `batch-mean`)."""
+    content_free: tuple[str, ...] = ("N/A", "[MASK]", "...")
+    """The texts that say nothing; one that names the domain makes this domain PMI (Holtzman et al. 2021)."""
+    random_texts: int = Field(default=20, ge=1)
+    """How many texts of random words."""
+    strength: float = Field(default=1.0, ge=0)
+    """How much of the correction is taken."""
+    window: int = Field(default=1000, ge=LEAST_WINDOW)
+    """The first items, from which a batch correction is learned, or random words are drawn; it then stays."""
+    prior: Mapping[str, Mapping[str, Share]] = Field(default_factory=dict)
+    """The label shares that are assumed, by question and label."""
+    temperature: float = Field(default=1.0, gt=0)
+    """By which log-scores are divided."""
+    score: Literal["mode", "expected", "median"] = "mode"
+    """What of the distribution a `score` question is answered with; see `llmclf.calibration.score_reading`."""
+    least_probability: float | None = Field(default=None, ge=0, le=1)
+    """Below it there is no label, and the status is `abstained`."""
+    fitted: Mapping[str, Fitted] = Field(default_factory=dict)
+    """What labelled examples have settled, by question."""
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The ways in which each question is asked."""
+        if self.channel:
+            return (Variant("channel"),)
+        most = max(map(len, self.paraphrases.values()), default=0)
+        wordings = (
+            tuple((question, asks[number]) for question, asks in self.paraphrases.items() if number < len(asks))
+            for number in range(most)
+        )
+        paraphrases = (Variant("paraphrase", number, most, ask) for number, ask in enumerate(wordings, 1))
+        return (PLAIN, *orders(self.orders), *paraphrases)
+
+    @property
+    def texts_from(self) -> Literal["", "content-free", "random-words"]:
+        """Where the texts come from that are asked about beside the items."""
+        return self.correction if self.correction in ("content-free", "random-words") else ""
+
+    def texts(self, items: Iterable[Item]) -> tuple[str, ...]:
+        """Give the texts that are asked about beside the items; those of random words are of these items' words."""
+        if self.texts_from == "random-words":
+            return random_words(items, self.random_texts)
+        return self.content_free if self.texts_from else ()
+
+    @property
+    def learns(self) -> bool:
+        """Whether it takes a window of the items to learn a correction from."""
+        return self.correction in ("batch", "batch-mean")
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether each answer is taken as it is."""
+        return self.model_copy(update={"name": RAW.name}) == RAW
+
+    @property
+    def assumes(self) -> str:
+        """What it assumes of the label shares, in words."""
+        if self.prior:
+            return f"the label shares declared for {', '.join(self.prior)}"
+        return f"equal label shares in the first {self.window} items" if self.learns else "no label shares"
+
+    def for_forms(self, forms: AnswerForms, *, best_only: bool = False) -> "Policy":
+        """Give the policy for answers of these forms: `default` is raw where no likelihoods are scored.
+
+        Raises:
+            InputError: it takes likelihoods of all labels, and there will be none.
+
+        """
+        if self.is_raw or (Likelihoods in forms and not best_only):
+            return self
+        if self == DEFAULT:
+            return RAW
+        if best_only or self.channel or (self.correction != "none" and forms == {Structured}):
+            raise InputError(
+                f"the policy {self.name} takes the likelihoods of all labels, and here none are scored",
+                "Use the policy raw, or a local model",
+            )
+        return self
+
+    @property
+    def takes_window(self) -> bool:
+        """Whether it takes the first items, to learn from or to draw words from."""
+        return self.learns or self.correction == "random-words"
+
+    def for_items(self, window: Sequence[Item]) -> Self:
+        """Give what stands for it where there are too few items: the correction by texts that say nothing."""
+        count = sum(not item.problem for item in window)
+        if not self.takes_window or count >= (LEAST_WINDOW if self.learns else LEAST_WORDS_FROM):
+            return self
+        log.info("%d items are too few for the correction of the policy %s: it is content-free", count, self.name)
+        return self.model_copy(update={"correction": "content-free", "name": f"{self.name}, content-free"})
+
+    def check(self, codebook: Codebook) -> None:
+        """Check that all that it says of questions and labels is in a codebook.
+
+        Raises:
+            InputError: something is not.
+
+        """
+        for where, names in ("paraphrases", self.paraphrases), ("prior", self.prior), ("fitted", self.fitted):
+            for name in names:
+                if name not in {question.name for question in codebook.questions}:
+                    known = (question.name for question in codebook.questions)
+                    raise InputError(f"policy {self.name}, {where}: {unknown('question', name, known)}")
+        for name, shares in self.prior.items():
+            question = codebook.get(name)
+            if question.kind == "set" or {question.read(label) for label in shares} != set(question.codes):
+                hint = "Leave it out" if question.kind == "set" else f"Give shares of {', '.join(question.codes)}"
+                raise InputError(f"policy {self.name}: the prior of {name!r} gives not one share to each label", hint)
+
+    @classmethod
+    def load(cls, name: str | Path) -> "Policy":
+        """Give a policy by its name, or from a TOML or JSON file.
+
+        Raises:
+            InputError: there is no such policy, or the file is none.
+
+        """
+        if str(name) in POLICIES:
+            return POLICIES[str(name)]
+        path = Path(name)
+        if path.suffix not in (".toml", ".json"):
+            raise InputError(unknown("policy", str(name), POLICIES), "Or give a TOML file")
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            content: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+            return cls.model_validate({"name": path.stem, **content})
+        except FileNotFoundError:
+            raise InputError(f"no policy at {path}", f"Give a TOML file, or one of {', '.join(POLICIES)}") from None
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = " ".join(map(str, fault["loc"]))
+            if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+                raise InputError(f"{path}: {unknown('key', place, cls.model_fields)}") from None
+            message = fault["msg"].removeprefix("Value error, ")
+            raise InputError(f"{path}: {f'{place}: ' if place else ''}{message}") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path} cannot be read as {path.suffix[1:].upper()}: {error}") from None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.channel and (self.orders > 1 or self.paraphrases):
+            raise ValueError("the channel is asked in one way: leave out orders and paraphrases")
+        if self.prior and self.correction == "none":
+            raise ValueError('a prior takes the place of the model\'s own: give a correction, as "content-free"')
+        if not all(text.strip() for text in self.content_free) or not self.content_free:
+            raise ValueError("content_free: each text has at least a character")
+        for name, shares in self.prior.items():
+            if abs(sum(shares.values()) - 1) > 1e-6:
+                raise ValueError(f"prior: the shares of {name!r} sum to {sum(shares.values()):g}, not to 1")
+        return self
+
+
+RAW = Policy(name="raw")
+DEFAULT = Policy(name="default", correction="content-free")
+"""It needs no labels and assumes no label shares; chosen by `evals/zero_shot.py`."""
+POLICIES: Mapping[str, Policy] = {
+    policy.name: policy
+    for policy in (
+        DEFAULT,
+        RAW,
+        Policy(name="mean", reading="mean"),
+        Policy(name="content-free", correction="content-free"),
+        Policy(name="random-words", correction="random-words"),
+        Policy(name="channel", channel=True),
+        Policy(name="orders", orders=4),
+        Policy(name="batch", correction="batch"),
+        Policy(name="batch-mean", correction="batch-mean"),
+    )
+}
