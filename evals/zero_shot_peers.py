@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -22,10 +22,10 @@ from llmclf.prompts import Prompt
 
 ANSWERED: Final = 200
 """Of the held-out texts, by each peer."""
-NAMES: Final = ("guidance", "outlines", "instructor", "ollama-classifier", "ollama-classifier exact", "cappr")
+NAMES: Final = ("guidance", "outlines", "instructor", "ollama-classifier", "cappr")
 _FEWER: Final = {"cappr": 100}
-_TOO_SLOW: Final = frozenset({("cappr", "banking77"), ("ollama-classifier exact", "banking77")})
-"""They would take minutes a text: a pass of their own for each of 77 labels."""
+_TOO_SLOW: Final = frozenset({("cappr", "banking77")})
+"""It would take minutes a text: a pass of its own for each of 77 labels."""
 _PART: Final = 100
 """Texts that a process answers before its answers are kept."""
 _CONTEXT: Final = 2048
@@ -71,9 +71,8 @@ class Peers:
         content = json.dumps([name, task.codebook.hash, [item.words for item in items], self.model.name])
         kept = self.cache / f"{hashlib.sha256(content.encode()).hexdigest()[:20]}.json"
         if not kept.is_file():
-            package = PEERS[name.partition(" ")[0]]
-            asked = peer_task(task, items, self.model, with_lists=package.name != "ollama-classifier")
-            asked = replace(asked, settings={"exact": name.endswith(" exact")})
+            package = PEERS[name]
+            asked = peer_task(task, items, self.model, with_lists=name != "ollama-classifier")
             python = interpreter(package, self.environments)
             found = run_task(python, package.module, asked, self.environments, waiting="PASSIVE")
             self.cache.mkdir(parents=True, exist_ok=True)

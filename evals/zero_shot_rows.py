@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from evals.zero_shot_labelled import Calibrated, calibrated
 from evals.zero_shot_measures import Answers, Difference, Measures, differences, measure, weights_for_share
-from evals.zero_shot_peers import PeerAnswers
+from evals.zero_shot_peers import ANSWERED, PeerAnswers
+from evals.zero_shot_policies import BATCH
+from evals.zero_shot_scores import Recorded
 from evals.zero_shot_tasks import LabelTask
-from llmclf.agreement.counts import Floats
+from llmclf.policy import RAW, Policy
 
 SHARES: Final = (0.5, 0.9, 0.97)
 """Of the first of two labels, to which the same answered texts are reweighted."""
@@ -21,6 +24,8 @@ class Row:
     model: str
     task: str
     system: str
+    texts: int
+    """Of the task, answered by llmclf: fewer than `GATED` are reported, and not judged."""
     problem: str = ""
     share: float | None = None
     """Of the first label, where texts are reweighted; None is the data's own."""
@@ -29,29 +34,42 @@ class Row:
     """llmclf's default less this system, on the texts that both answered."""
 
 
-def rows(
-    model: str, task: LabelTask, ours: Mapping[str, Floats], peers: Sequence[PeerAnswers], compared: int
-) -> Iterator[Row]:
-    """Measure llmclf's policies on all held-out items, then on those that the peers answered with these beside.
+@dataclass
+class Found:
+    """All that was measured."""
 
-    Args:
-        model: whose answers they are.
-        task: what was asked.
-        ours: probabilities of the held-out items, shape (n, q), by policy; the first is the default.
-        peers: what they answered to the first of these items.
-        compared: how many items of the beginning llmclf is shown on beside them.
+    chosen: dict[str, str] = field(default_factory=dict)
+    """By task, the policy that is best on all other tasks."""
+    rows: list[Row] = field(default_factory=list)
+    calibrated: list[Calibrated] = field(default_factory=list)
 
-    """
-    default = Answers.likeliest(next(iter(ours.values())))
-    for system, probabilities in ours.items():
-        yield from _at_shares(model, task, system, Answers.likeliest(probabilities), None)
-    if len(default.labels) > compared:
-        yield from _at_shares(model, task, f"{DEFAULT}, these {compared}", default.first(compared), None)
-    for peer in peers:
-        if peer.answers is None:
-            yield Row(model, task.name, peer.name, peer.problem)
-        else:
-            yield from _at_shares(model, task, peer.name, Answers(peer.answers, peer.probabilities), default)
+    def add(self, model: str, recorded: Recorded, default: Policy, peers: Sequence[PeerAnswers]) -> None:
+        """Measure one model on one task: llmclf's policies on all held-out texts, and the peers on the first of them.
+
+        Args:
+            model: its name.
+            recorded: what it said.
+            default: the policy that was chosen on other tasks.
+            peers: what they answered.
+
+        """
+        task = recorded.task
+        policies = {DEFAULT: default, "llmclf raw": RAW, "llmclf batch": BATCH}
+        ours = {
+            name: Answers.likeliest(recorded.probabilities(policy)[task.labelled :])
+            for name, policy in policies.items()
+        }
+        for system, answers in ours.items():
+            self.rows += _at_shares(model, task, system, answers, None)
+        if len(task.items) - task.labelled > ANSWERED:
+            self.rows += _at_shares(model, task, f"{DEFAULT}, first {ANSWERED}", ours[DEFAULT].first(ANSWERED), None)
+        for peer in peers:
+            if peer.answers is None:
+                self.rows.append(Row(model, task.name, peer.name, len(task.items), peer.problem))
+            else:
+                given = Answers(peer.answers, peer.probabilities)
+                self.rows += _at_shares(model, task, peer.name, given, ours[DEFAULT])
+        self.calibrated += calibrated(model, task, recorded.probabilities(default))
 
 
 def _at_shares(model: str, task: LabelTask, system: str, given: Answers, default: Answers | None) -> Iterator[Row]:
@@ -60,4 +78,4 @@ def _at_shares(model: str, task: LabelTask, system: str, given: Answers, default
     for share in (None, *SHARES) if q == 2 else (None,):
         weights = None if share is None else weights_for_share(truth, share)
         compared = {} if default is None else differences(default.first(n), given, truth, q, weights)
-        yield Row(model, task.name, system, "", share, measure(given, truth, q, weights), compared)
+        yield Row(model, task.name, system, len(task.items), "", share, measure(given, truth, q, weights), compared)

@@ -11,7 +11,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -51,14 +51,15 @@ class LabelTask:
         return LABELLED if len(self.items) > 2 * LABELLED else 0
 
 
-def load(names: Iterable[str]) -> list[LabelTask]:
-    """Load tasks by name.
+def load(names: Iterable[str], most: int = LABELLED + HELD_OUT) -> list[LabelTask]:
+    """Load tasks by name, each with so many items at most.
 
     Raises:
         InputError: a dataset is not here.
 
     """
-    return [TASKS[name]() for name in names]
+    tasks = [TASKS[name]() for name in names]
+    return [replace(task, items=task.items[:most], truth=task.truth[:most]) for task in tasks]
 
 
 def _task(name: str, codebook: Codebook, rows: Iterable[tuple[Item, str]]) -> LabelTask:

@@ -1,6 +1,7 @@
 """cappr: the log-probability of every label after the prompt, whose head is read once."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from cappr.llama_cpp.classify import (  # type: ignore[import-not-found]  # lives in an environment of its own
     cache,
@@ -14,6 +15,7 @@ from evals.peers.measure import Peer, Question, Task, Tokens, main, open_llama
 def open_peer(task: Task) -> Iterator[Peer]:
     """Open the model with the logits of every token, which cappr needs for labels of several."""
     llama, counted = open_llama(task, logits_all=True)
+    llama.tokenize = partial(llama.tokenize, special=True)  # cappr itself reads the chat template as common words
 
     def ask(prompts: Sequence[str], question: Question) -> list[str | None]:
         labels = [f" {label}" for label in question.labels]

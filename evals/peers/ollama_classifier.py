@@ -1,6 +1,6 @@
 """ollama-classifier: one constrained completion a text, its probabilities read from the tokens' alternatives.
 
-With the setting `exact`, a completion for each label, which it calls exact.
+Its other method, a completion for each label, gives all labels the same probability here: a forced token has 1.
 """
 
 import asyncio
@@ -19,12 +19,10 @@ def open_peer(task: Task) -> Iterator[Peer]:
     with serving(task) as address, asyncio.Runner() as runner:
         classifier = LLMClassifier(LlamaCppBackend("local", f"{address}/v1"))
 
-        classify = classifier.aclassify if task.settings.get("exact") else classifier.agenerate
-
         async def ask(text: str, slots: asyncio.Semaphore) -> list[Any]:
             async with slots:
                 return [
-                    await classify(text + question.tail, list(question.labels), head_of(task))
+                    await classifier.agenerate(text + question.tail, list(question.labels), head_of(task))
                     for question in task.questions
                 ]
 

@@ -1,0 +1,120 @@
+"""Zero-shot labels and probabilities of llmclf beside its peers: tasks with people's labels, two small local models.
+
+    python -m evals.zero_shot            # all tasks, models and peers: hours on two cores
+    python -m evals.zero_shot --quick    # a rough one
+
+What the default is on a task was chosen on all other tasks (leave one task out), among policies that need no labels
+and assume no label shares: C. Guo et al. 2017 (calibration error, temperature), Zhao et al. 2021 (content-free
+texts), Fei et al. 2023 (texts of random words), Zhou et al. 2024 (batch calibration, shown beside). Peers get the same
+weights and the words of llmclf's plain prompt; each runs in an environment of its own. All that models say is kept
+in --cache, and not asked again.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from evals.throughput import names_of
+from evals.throughput_peers import PeerProblem, gemma, say
+from evals.zero_shot_peers import NAMES, PeerAnswers, Peers
+from evals.zero_shot_policies import ASKED, CANDIDATES, choose, quality
+from evals.zero_shot_report import differences_table, labelled_table, own_shares, resampled, targets
+from evals.zero_shot_rows import Found
+from evals.zero_shot_scores import Recorded, record
+from evals.zero_shot_tasks import HELD_OUT, LABELLED, TASKS, load
+from llmclf.backends.local import LocalBackend
+from llmclf.backends.registry import embedded_model
+from llmclf.errors import LlmclfError
+
+MODELS: Final = {"smollm2": "SmolLM2-135M", "gemma": "Gemma-3-270M"}
+_MOST: Final = {"smollm2": LABELLED + HELD_OUT, "gemma": 500}
+"""Texts a task: the larger model takes several times as long."""
+_QUICK: Final = 60
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ask, compare, print, and say which targets are met."""
+    options = _options(arguments)
+    try:
+        found = compare(options)
+    except (LlmclfError, PeerProblem) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for line in report(found):
+        print(line)
+    if options.json:
+        options.json.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
+    return 0
+
+
+def compare(options: argparse.Namespace) -> Found:
+    """Ask the models and the peers what is not in the cache, and measure all."""
+    answered = {name: list(_answers(name, options)) for name in options.models}
+    qualities: dict[str, list[dict[str, float]]] = {}
+    for recorded, _ in chain.from_iterable(answered.values()):
+        rated = {policy.name: quality(recorded, policy) for policy in CANDIDATES}
+        qualities.setdefault(recorded.task.name, []).append(rated)
+    found = Found()
+    for name in options.tasks:
+        default = choose(qualities, name)
+        found.chosen[name] = default.name
+        for model, of_model in answered.items():
+            recorded, peers = next(one for one in of_model if one[0].task.name == name)
+            found.add(MODELS[model], recorded, default, peers)
+    return found
+
+
+def report(found: Found) -> Iterator[str]:
+    """Give all tables."""
+    cells = list(dict.fromkeys((row.model, row.task) for row in found.rows))
+    for cell in cells:
+        yield from own_shares(found, *cell)
+    for model in dict.fromkeys(model for model, _ in cells):
+        yield from differences_table(found, model)
+    for cell in cells:
+        yield from resampled(found, *cell)
+    yield from labelled_table(found)
+    yield ""
+    yield from targets(found)
+
+
+def _answers(name: str, options: argparse.Namespace) -> Iterator[tuple[Recorded, list[PeerAnswers]]]:
+    """Give what a model's records of each task are, and what each peer answers with the same model."""
+    path = embedded_model() if name == "smollm2" else gemma(options.environments)
+    asked = Peers(path, options.environments, options.cache / "peers")
+    most = _QUICK if options.quick else _MOST[name]
+    backend = LocalBackend(path)
+    try:
+        for task in load(options.tasks, most):
+            say(f"{name}: {task.name}")
+            recorded = record(task, backend, options.cache / name, ASKED)
+            yield recorded, [asked.ask(peer, task) for peer in options.peers]
+    finally:
+        backend.close()
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m evals.zero_shot", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for option, known in (("tasks", tuple(TASKS)), ("peers", NAMES), ("models", tuple(MODELS))):
+        parser.add_argument(f"--{option}", type=names_of(known), default=known, help=f"of {','.join(known)}")
+    parser.add_argument("--quick", action="store_true", help=f"{_QUICK} texts a task")
+    cache = Path(".cache")
+    parser.add_argument("--cache", type=Path, default=cache / "zero_shot", help="where all answers are kept")
+    parser.add_argument("--environments", type=Path, default=cache / "peers", help="where the peers are installed")
+    parser.add_argument("--json", type=Path, help="a file to write all figures to")
+    options = parser.parse_args(arguments)
+    for folder in (options.cache, options.environments):
+        folder.mkdir(parents=True, exist_ok=True)
+    options.environments = options.environments.resolve()
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The policies that are compared, and which of them is chosen for a task: the best one on all other tasks."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Final, Literal
+
+import numpy as np
+
+from evals.zero_shot_measures import Answers, briers, losses, macro_f1
+from evals.zero_shot_scores import Recorded
+from llmclf.policy import Policy
+
+_NEUTRAL: Final[Mapping[str, Mapping[str, object]]] = {
+    "content-free": {},
+    "random words": {"content_free": (), "random_texts": 20},
+    "content-free and random words": {"random_texts": 20},
+}
+_READINGS: Final[tuple[Literal["sum", "mean"], ...]] = ("sum", "mean")
+_TEMPERATURES: Final = (1.0, 0.7, 0.5, 0.35)
+
+
+def _candidates() -> tuple[Policy, ...]:
+    plain = [Policy(name=f"{reading}", reading=reading) for reading in _READINGS]
+    corrected = [
+        Policy.model_validate(
+            {
+                "name": f"{reading}, {texts}, temperature {temperature:g}",
+                "reading": reading,
+                "correction": "content-free",
+                "temperature": temperature,
+                **settings,
+            }
+        )
+        for reading, (texts, settings), temperature in product(_READINGS, _NEUTRAL.items(), _TEMPERATURES)
+    ]
+    return (*plain, *corrected)
+
+
+CANDIDATES: Final = _candidates()
+"""Policies that need no labels and assume no label shares."""
+ASKED: Final = Policy(name="all", correction="content-free", random_texts=20)
+"""It takes all records that the candidates take."""
+BATCH: Final = Policy(name="batch", correction="batch")
+"""Beside them: it assumes that all labels are equally frequent among the first texts."""
+
+
+def quality(recorded: Recorded, policy: Policy) -> float:
+    """Rate a policy on one task by macro-F1 less the mean of log loss and Brier score, in units of knowing nothing.
+
+    Who gives all q labels the probability 1/q has the log loss log q and the Brier score 1 - 1/q.
+    """
+    truth, q = recorded.task.truth, len(recorded.task.question.codes)
+    probabilities = recorded.probabilities(policy)
+    is_known = ~np.isnan(probabilities).any(axis=1)
+    p, y = probabilities[is_known], truth[is_known]
+    f1 = macro_f1(Answers.likeliest(p).labels, y, q, np.ones((1, len(y))))[0]
+    loss = losses(p, y).mean() / math.log(q)
+    brier = briers(p, y).mean() / (1 - 1 / q)
+    return float(f1 - (loss + brier) / 2)
+
+
+def choose(qualities: Mapping[str, Sequence[Mapping[str, float]]], left_out: str) -> Policy:
+    """Give the candidate with the highest mean quality over tasks and models, but for one task.
+
+    Args:
+        qualities: by task, and there of each model, by policy.
+        left_out: the task.
+
+    """
+    others = [one for task, of_models in qualities.items() if task != left_out for one in of_models]
+    return max(CANDIDATES, key=lambda policy: float(np.mean([one[policy.name] for one in others])))
