@@ -165,7 +165,7 @@ def cascade_report(
 def curve(pair: Pair, prices: Prices | None = None, delta: float = DELTA) -> list[CurvePoint]:
     """Say what comes of thresholds that keep a tenth of the answers with a confidence, two tenths, and so on."""
     confidence = np.sort(pair.confidence[np.isfinite(pair.confidence)])[::-1]
-    places = np.ceil(np.linspace(0, 1, _POINTS + 1)[1:] * len(confidence)).astype(np.int64) - 1
+    places = -(-np.arange(1, _POINTS + 1) * len(confidence) // _POINTS) - 1  # rounded up
     points = []
     for threshold in np.unique(confidence[places])[::-1].tolist():
         report = cascade_report(pair, threshold, prices, delta=delta)

@@ -25,6 +25,8 @@ UNASKABLE: Final = frozenset({Status.EMPTY, Status.BAD_ENCODING, Status.DUPLICAT
 """What is wrong with an item itself, so that no model can answer."""
 _STEPS = 25
 """Thresholds that are tested."""
+_FIRST = 0.2
+"""The share of the items that the first of them keeps, or more where the labelled ones are few."""
 _NONE_KEPT = "no threshold found"
 
 
@@ -116,7 +118,8 @@ def threshold_for_agreement(
 
     With P(agreement among kept items >= wanted) >= 1 - delta, over samples of the labelled items, which must be
     exchangeable with the others. The thresholds tested are quantiles of the confidence of all items, which no label
-    decides; the first keeps twice as many labelled items as it takes to show the agreement if none disagrees.
+    decides. The first keeps a fifth of them, and twice as many labelled ones as it takes if all of these agree: one
+    of few items would often fail by chance, and end the sequence.
 
     Args:
         pair: of models.
@@ -141,7 +144,7 @@ def threshold_for_agreement(
             f"{_NONE_KEPT}: {n} labelled items cannot show an agreement of {wanted:g}, for which it takes {least}"
         )
     confidence = np.sort(pair.confidence[np.isfinite(pair.confidence)])[::-1]
-    shares = np.linspace(min(1, 2 * least / n), 1, _STEPS)
+    shares = np.linspace(min(1, max(_FIRST, 2 * least / n)), 1, _STEPS)
     thresholds = np.unique(confidence[np.ceil(shares * len(confidence)).astype(np.int64) - 1])[::-1]
     agrees = labels[labelled] == pair.codes("cheap")[labelled]
     return certified_threshold(pair.confidence[labelled], agrees, thresholds, wanted, delta)

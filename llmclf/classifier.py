@@ -64,12 +64,13 @@ def annotate(
         variants=policy.variants,
     )
     decider = Decider(policy, asked_questions(codebook, policy.variants))
-    if policy.texts_from:
-        decider.learn(replies for _, replies in said(items_that_say(policy.texts(window), codebook)))
+    if policy.takes_texts:
+        texts = policy.texts(window)
+        decider.learn(texts.parted([replies for _, replies in said(items_that_say(texts.all, codebook))]))
     answers = said(stream)
     if policy.learns:
         first = list(islice(answers, policy.window))
-        decider.learn(replies for _, replies in first)
+        decider.learn([[replies for _, replies in first]])
         answers = chain(first, answers)
     for item, replies in answers:
         yield from annotations(decider, codebook, [(item.id, item.words, replies)], backend.name)
@@ -86,14 +87,12 @@ def learn(
     """
     policy = policy.for_items(items)
     decider = Decider(policy, asked_questions(codebook, policy.variants))
-    about: Sequence[Item] = ()
-    if policy.texts_from:
-        about = items_that_say(policy.texts(items[: policy.window]), codebook)
-    if policy.learns:
-        about = items[: policy.window]
-    if about:
+    texts = policy.texts(items[: policy.window])
+    about = items_that_say(texts.all, codebook) if policy.takes_texts else items[: policy.window]
+    if policy.takes_texts or policy.learns:
         said = _said(about, codebook=codebook, backend=backend, order=order, variants=policy.variants)
-        decider.learn(replies for _, replies in said)
+        replies = [replies for _, replies in said]
+        decider.learn(texts.parted(replies) if policy.takes_texts else [replies])
     return decider
 
 

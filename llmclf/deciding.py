@@ -40,30 +40,35 @@ class Decider:
         self._asked = asked
         self._offsets: dict[str, Floats] = {}
 
-    def learn(self, replies: Iterable[ItemReplies]) -> None:
-        """Learn the correction: from the replies about texts that say nothing, or about the first items.
+    def learn(self, kinds: Iterable[Sequence[ItemReplies]]) -> None:
+        """Learn the correction: from the replies about each kind of texts that say nothing, or about the first items.
 
         Raises:
             InputError: too few of them have an answer, or the answers have no likelihoods.
 
         """
-        read = [one for one in replies if not isinstance(one, Status)]
-        least = LEAST_WINDOW if self.policy.learns else 1
+        by_kind = [[one for one in replies if not isinstance(one, Status)] for replies in kinds]
         for question in self._questions:
-            found = self._read(question, read)
-            if found.are_votes.any():
-                raise InputError(
-                    f"the policy {self.policy.name} corrects likelihoods, and these answers are labels without any",
-                    "Use the policy raw",
-                )
-            values = found.values[found.is_answered]
-            if len(values) < least:
-                what = "items" if self.policy.learns else "texts that say nothing"
-                hint = "Use the policy content-free" if self.policy.learns else "See `llmclf job failures`"
-                raise InputError(f"question {question.name!r}: {len(values)} {what} have an answer, not {least}", hint)
-            log_p = log_softmax(values)
-            mean = log_p.mean(axis=0) if self.policy.correction == "batch-mean" else log_mean_exp(log_p)
-            self._offsets[question.name] = self.policy.strength * mean
+            of_kinds = [self._without_text(question, replies) for replies in by_kind]
+            self._offsets[question.name] = self.policy.strength * np.mean(of_kinds, axis=0)
+
+    def _without_text(self, question: Question, replies: Sequence[ItemReplies]) -> Floats:
+        """Give the log-scores that labels have on average, whatever the text."""
+        found = self._read(question, replies)
+        if found.are_votes.any():
+            raise InputError(
+                f"the policy {self.policy.name} corrects likelihoods, and these answers are labels without any",
+                "Use the policy raw",
+            )
+        values = found.values[found.is_answered]
+        least = LEAST_WINDOW if self.policy.learns else 1
+        if len(values) < least:
+            what = "items" if self.policy.learns else "texts that say nothing"
+            hint = "Use the policy content-free" if self.policy.learns else "See `llmclf job failures`"
+            raise InputError(f"question {question.name!r}: {len(values)} {what} have an answer, not {least}", hint)
+        log_p = log_softmax(values)
+        mean: Floats = log_p.mean(axis=0) if self.policy.correction == "batch-mean" else log_mean_exp(log_p)
+        return mean
 
     def decide(self, items: Sequence[str], replies: Sequence[ItemReplies]) -> list[list[Decision]]:
         """Decide on every question about each item; examples of a fitted policy are known by their ids."""

@@ -115,7 +115,7 @@ def labelled(
             known = [(row.item, said) for row, said, _ in block if row.item in labels[question.name]]
             if known:
                 log_p = decider.log_scores(question, [said for _, said in known])
-                is_scored = ~np.isnan(log_p.reshape(len(known), -1)).any(axis=-1)
+                is_scored: NDArray[np.bool_] = ~np.isnan(log_p.reshape(len(known), -1)).any(axis=-1)
                 found[question.name][0].extend(
                     item for (item, _), scored in zip(known, is_scored, strict=True) if scored
                 )
@@ -154,7 +154,8 @@ def _thresholds(examples: Examples, metric: str) -> dict[str, Any]:
 
     applies, truth = np.exp(examples.log_p[..., 1]), examples.sets
     whole = tune_thresholds(metric, applies, truth)
-    fold = folds(examples.items, truth.any(axis=1).astype(np.int64))
+    has_any: NDArray[np.int64] = truth.any(axis=1).astype(np.int64)
+    fold = folds(examples.items, has_any)
     without = [tune_thresholds(metric, applies[fold != one], truth[fold != one]) for one in range(fold.max() + 1)]
     return {
         "thresholds": whole.thresholds,

@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -165,6 +166,22 @@ def stream_items(
     """Read items one by one, from the place of one of them; on a pipe, one with a repeated id has that problem."""
     items = _items_of_placed_rows(path, read_placed_rows(path, given_format, start), columns)
     return _without_repeats(items) if is_stream(path) else items
+
+
+def items_with_rows(
+    path: str | Path, columns: ItemColumns, given_format: str | None = None
+) -> Iterator[tuple[Item, list[Row]]]:
+    """Read items one by one, each with the rows that hold it; see `stream_items`."""
+    waiting: deque[Row] = deque()
+
+    def watched() -> Iterator[tuple[int, Row]]:
+        for place, row in read_placed_rows(path, given_format):
+            waiting.append(row)
+            yield place, row
+
+    items = _items_of_placed_rows(path, watched(), columns)
+    for item in _without_repeats(items) if is_stream(path) else items:
+        yield item, [waiting.popleft() for _ in range(len(item.turns) if columns.conversation else 1)]
 
 
 def items_of_rows(where: str | Path, rows: Iterable[Row], columns: ItemColumns) -> Iterator[Item]:

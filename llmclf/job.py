@@ -20,7 +20,7 @@ from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
 from llmclf.job_file import JobFile, open_records, redactions_of
 from llmclf.plan import Plan, Terms, plan_key, versions
-from llmclf.policy import RAW, Policy
+from llmclf.policy import RAW, ContentFree, Policy
 from llmclf.prompts import Order, Prompt
 from llmclf.records import ItemRow
 from llmclf.redaction import Redactor
@@ -89,7 +89,7 @@ class Job:
         self._uri = backend if isinstance(backend, str) else ""
         self._numbers: dict[int, int] = {}
         policy.check(codebook)
-        self._texts: Sequence[str] = ()
+        self._texts = ContentFree()
         with ExitStack() as undo:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
             if store:
@@ -196,7 +196,7 @@ class Job:
         if self._text_key:
             questions = Questions(self._codebook, self._backend, self._order, best_only, self._variants)
             self._backend.keeping = WithoutTexts(self._codebook, questions, self._text_key)
-        if self.policy.texts_from:
+        if self.policy.takes_texts:
             yield from self._ask_about(self.policy.texts(window), source, count)
         if position:
             self.kept = position
@@ -223,23 +223,23 @@ class Job:
             variants=self._variants,
         )
 
-    def _ask_about(self, texts: Sequence[str], source: Json, count: int | None) -> Iterator[Step]:
+    def _ask_about(self, texts: ContentFree, source: Json, count: int | None) -> Iterator[Step]:
         """Ask about texts that say nothing, as a plan of their own beside that about the items."""
         beside = copy(self)
         name = self._uri or self._backend.name
-        beside._key = plan_key(self._codebook, self._templates, name, self._variants, texts, self._channel)
+        beside._key = plan_key(self._codebook, self._templates, name, self._variants, texts.all, self._channel)
         beside._number, content = self._store.plans().get(beside._key, (0, None))
         beside.plan, beside._texts = Plan(**content) if content else None, texts
         last = self._store.last_row(beside._number)
-        if last and last[0] + 1 == len(texts) and not self._file.failed(beside._number, also_final=False):
+        if last and last[0] + 1 == len(texts.all) and not self._file.failed(beside._number, also_final=False):
             return
-        answered = beside._ask(items_that_say(texts, self._codebook))
+        answered = beside._ask(items_that_say(texts.all, self._codebook))
         first = list(islice(answered, 1))
         if not self.plan:
             self._begin()
             self._store.begin_rows(self._number, source, count)
         beside._begin()
-        self._store.begin_rows(beside._number, None, len(texts))
+        self._store.begin_rows(beside._number, None, len(texts.all))
         yield from (Step(0, step.failed) for step in beside._kept(chain(first, answered), 0))
 
     def _is_begun(self, source: Json) -> bool:
@@ -271,10 +271,10 @@ class Job:
                 self._text_key_mark,
                 self._regions,
                 [] if self._variants == (PLAIN,) else [asdict(variant) for variant in self._variants],
-                self.policy.texts_from if self._texts else "",
-                list(self._texts),
+                list(self._texts.fixed),
+                list(self._texts.random),
                 self._channel,
-                {} if self._texts else self._policy_content,
+                {} if self._texts.all else self._policy_content,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
 

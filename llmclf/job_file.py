@@ -75,7 +75,7 @@ class JobFile:
         """The numbers of the plans about tables; of those that ask the same in other ways, the first."""
         found: list[int] = []
         for number, plan in self.plans.items():
-            if not plan.texts_from and not any(self._goes_with(number, other) for other in found):
+            if not plan.is_about_texts and not any(self._goes_with(number, other) for other in found):
                 found.append(number)
         return found
 

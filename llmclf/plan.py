@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from llmclf.backends.base import Identity, Json
 from llmclf.codebook import Codebook
@@ -45,9 +45,10 @@ class Plan:
     """Where personal data is redacted: the countries whose phone numbers are found without a country code."""
     variants: Sequence[Mapping[str, Json]] = ()
     """The ways in which each question is asked; without any, the plain one."""
-    texts_from: Literal["", "content-free", "random-words"] = ""
-    """Where the texts come from, if they are not those of a table."""
     texts: Sequence[str] = ()
+    """Texts that say nothing, where it is about these and no table's."""
+    random_texts: Sequence[str] = ()
+    """The same, of random words; they come after the others."""
     channel_templates: Mapping[str, str] = field(default_factory=dict)
     """Those of the noisy channel, where it is asked."""
     policy: Mapping[str, Json] = field(default_factory=dict)
@@ -57,6 +58,11 @@ class Plan:
     def ways(self) -> tuple[Variant, ...]:
         """The ways in which each question is asked."""
         return tuple(map(Variant.of_json, self.variants)) or (PLAIN,)
+
+    @property
+    def is_about_texts(self) -> bool:
+        """Whether it is about texts that say nothing, and no table's."""
+        return bool(self.texts or self.random_texts)
 
     def asks_with(self, other: "Plan") -> bool:
         """Say whether another asks the same of the same model, in other ways or about other texts."""

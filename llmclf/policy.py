@@ -4,9 +4,10 @@ import json
 import logging
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,13 +19,32 @@ from llmclf.items import Item
 from llmclf.variants import PLAIN, Variant, orders, random_words
 
 log = logging.getLogger("llmclf")
+Said = TypeVar("Said")
 
-Correction = Literal["none", "content-free", "random-words", "batch", "batch-mean"]
+Correction = Literal["none", "content-free", "batch", "batch-mean"]
 Share = Annotated[float, Field(gt=0, le=1)]
 LEAST_WINDOW = 50
 """Items with an answer that a batch correction takes at least."""
 LEAST_WORDS_FROM = 20
 """Items that random words are drawn from at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFree:
+    """Texts that say nothing: those that are always the same, and those of random words."""
+
+    fixed: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Give all of them."""
+        return self.fixed + self.random
+
+    def parted(self, replies: Sequence[Said]) -> list[Sequence[Said]]:
+        """Part what was said about all of them by the two kinds, as far as there are any."""
+        kinds = replies[: len(self.fixed)], replies[len(self.fixed) :]
+        return [kind for kind in kinds if kind]
 
 
 class Fitted(BaseModel):
@@ -82,12 +102,13 @@ class Policy(BaseModel):
     paraphrases: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Other wordings of the questions, by question; each is asked, too."""
     correction: Correction = "none"
-    """What is taken from a label's log-score: what it has on texts that say nothing (`content-free`: Zhao et al. 2021;
-    `random-words` of the items: Fei et al. 2023), or over the first items (`batch`: Zhou et al. 2024; `batch-mean`)."""
+    """What is taken from a label's log-score: what it has on texts that say nothing (`content-free`), or over the first
+    items (`batch`: Zhou et al. 2024; `batch-mean`)."""
     content_free: tuple[str, ...] = ("N/A", "[MASK]", "...")
-    """The texts that say nothing; one that names the domain makes this domain PMI (Holtzman et al. 2021)."""
-    random_texts: int = Field(default=20, ge=1)
-    """How many texts of random words."""
+    """Texts that say nothing (Zhao et al. 2021); one that names the domain makes this domain PMI (Holtzman et al.
+    2021)."""
+    random_texts: int = Field(default=0, ge=0)
+    """How many texts of random words of the items (Fei et al. 2023); beside the others, each kind has half a say."""
     strength: float = Field(default=1.0, ge=0)
     """How much of the correction is taken."""
     window: int = Field(default=1000, ge=LEAST_WINDOW)
@@ -117,15 +138,15 @@ class Policy(BaseModel):
         return (PLAIN, *orders(self.orders), *paraphrases)
 
     @property
-    def texts_from(self) -> Literal["", "content-free", "random-words"]:
-        """Where the texts come from that are asked about beside the items."""
-        return self.correction if self.correction in ("content-free", "random-words") else ""
+    def takes_texts(self) -> bool:
+        """Whether texts that say nothing are asked about."""
+        return self.correction == "content-free"
 
-    def texts(self, items: Iterable[Item]) -> tuple[str, ...]:
-        """Give the texts that are asked about beside the items; those of random words are of these items' words."""
-        if self.texts_from == "random-words":
-            return random_words(items, self.random_texts)
-        return self.content_free if self.texts_from else ()
+    def texts(self, items: Iterable[Item]) -> "ContentFree":
+        """Give the texts that say nothing; those of random words are of these items' words."""
+        if not self.takes_texts:
+            return ContentFree()
+        return ContentFree(self.content_free, random_words(items, self.random_texts) if self.random_texts else ())
 
     @property
     def learns(self) -> bool:
@@ -165,15 +186,18 @@ class Policy(BaseModel):
     @property
     def takes_window(self) -> bool:
         """Whether it takes the first items, to learn from or to draw words from."""
-        return self.learns or self.correction == "random-words"
+        return self.learns or (self.takes_texts and self.random_texts > 0)
 
     def for_items(self, window: Sequence[Item]) -> Self:
-        """Give what stands for it where there are too few items: the correction by texts that say nothing."""
+        """Give what stands for it where there are too few items: the correction by texts that are always the same."""
         count = sum(not item.problem for item in window)
         if not self.takes_window or count >= (LEAST_WINDOW if self.learns else LEAST_WORDS_FROM):
             return self
-        log.info("%d items are too few for the correction of the policy %s: it is content-free", count, self.name)
-        return self.model_copy(update={"correction": "content-free", "name": f"{self.name}, content-free"})
+        fixed = {"content_free": self.content_free or RAW.content_free, "random_texts": 0}
+        name = f"{self.name}, content-free"
+        if count:
+            log.info("%d items are too few for all of the policy %s: it is %s", count, self.name, name)
+        return self.model_copy(update={"correction": "content-free", "name": name, **fixed})
 
     def check(self, codebook: Codebook) -> None:
         """Check that all that it says of questions and labels is in a codebook.
@@ -228,8 +252,10 @@ class Policy(BaseModel):
             raise ValueError("the channel is asked in one way: leave out orders and paraphrases")
         if self.prior and self.correction == "none":
             raise ValueError('a prior takes the place of the model\'s own: give a correction, as "content-free"')
-        if not all(text.strip() for text in self.content_free) or not self.content_free:
+        if not all(text.strip() for text in self.content_free):
             raise ValueError("content_free: each text has at least a character")
+        if self.takes_texts and not self.content_free and not self.random_texts:
+            raise ValueError("a content-free correction takes texts: give content_free or random_texts")
         for name, shares in self.prior.items():
             if abs(sum(shares.values()) - 1) > 1e-6:
                 raise ValueError(f"prior: the shares of {name!r} sum to {sum(shares.values()):g}, not to 1")
@@ -237,7 +263,7 @@ class Policy(BaseModel):
 
 
 RAW = Policy(name="raw")
-DEFAULT = Policy(name="default", correction="content-free")
+DEFAULT = Policy(name="default", reading="mean", correction="content-free", random_texts=20, temperature=0.5)
 """It needs no labels and assumes no label shares; chosen by `evals/zero_shot.py`."""
 POLICIES: Mapping[str, Policy] = {
     policy.name: policy
@@ -246,7 +272,7 @@ POLICIES: Mapping[str, Policy] = {
         RAW,
         Policy(name="mean", reading="mean"),
         Policy(name="content-free", correction="content-free"),
-        Policy(name="random-words", correction="random-words"),
+        Policy(name="random-words", correction="content-free", content_free=(), random_texts=20),
         Policy(name="channel", channel=True),
         Policy(name="orders", orders=4),
         Policy(name="batch", correction="batch"),

@@ -77,11 +77,11 @@ class Sources:
         alike = [other for other, plan in file.plans.items() if plan.asks_with(self._plan)]
         tables = [other for other in (number, *alike) if self._is_of_same_table(other)]
         self._places = [self._find(asked, tables) for asked in self.asked]
-        about_texts = [other for other in alike if self._has_texts(file.plans[other])]
-        self._text_places = [self._find(asked, about_texts) for asked in self.asked] if policy.texts_from else []
+        about_texts = [other for other in reversed(alike) if policy.takes_texts and self._has_texts(file.plans[other])]
+        self._text_places = [self._find(asked, about_texts) for asked in self.asked] if policy.takes_texts else []
 
     def _is_of_same_table(self, other: int) -> bool:
-        if self._file.plans[other].texts_from:
+        if self._file.plans[other].is_about_texts:
             return False
         return other == self._number or self._input(other) == self._input(self._number)
 
@@ -90,18 +90,15 @@ class Sources:
         return found and found[0] and found[0]["table"]
 
     def _has_texts(self, plan: Plan) -> bool:
-        if plan.texts_from != self._policy.texts_from:
-            return False
-        if plan.texts_from == "content-free":
-            return tuple(plan.texts) == self._policy.content_free
-        return len(plan.texts) == self._policy.random_texts
+        has_fixed = set(self._policy.content_free) <= set(plan.texts)
+        return plan.is_about_texts and has_fixed and len(plan.random_texts) >= self._policy.random_texts
 
     def _find(self, asked: Asked, plans: Sequence[int]) -> _Place | None:
         whole = self._file.records.last_row(self._number)
         for number in plans:
             ways = asked_questions(self._file.codebook(number), self._file.plans[number].ways)
             place = next((place for place, one in enumerate(ways) if one.is_same(asked)), None)
-            is_of_table = not self._file.plans[number].texts_from
+            is_of_table = not self._file.plans[number].is_about_texts
             last = self._file.records.last_row(number)
             if place is not None and last and (not is_of_table or last == whole):
                 return _Place(number, place)
@@ -113,10 +110,9 @@ class Sources:
         last = self._file.records.last_row(self._number)
         items = last[0] + 1 if last else 0
         found = list(self._group(self._places, items, "{way}"))
-        if self._policy.texts_from:
-            texts = self._policy.random_texts if self._policy.texts_from == "random-words" else 0
-            count = texts or len(self._policy.content_free)
-            found += self._group(self._text_places, count, f"{{way}}, {self._policy.texts_from} texts")
+        if self._policy.takes_texts:
+            count = len(self._policy.content_free) + self._policy.random_texts
+            found += self._group(self._text_places, count, "{way}, texts that say nothing")
         return found
 
     def _group(self, places: Sequence[_Place | None], items: int, what: str) -> Iterator[Missing]:
@@ -144,11 +140,19 @@ class Sources:
     def decider(self) -> Decider:
         """Give what decides by the policy, its correction learned from the records."""
         decider = Decider(self._policy, self.asked)
-        if self._policy.texts_from:
-            decider.learn([said for _, said, _ in self._rows(self._text_places)])
+        if self._policy.takes_texts:
+            decider.learn(self._about_texts())
         elif self._policy.learns:
-            decider.learn([said for _, said, _ in islice(self.rows(), self._policy.window)])
+            decider.learn([[said for _, said, _ in islice(self.rows(), self._policy.window)]])
         return decider
+
+    def _about_texts(self) -> list[list[ItemReplies]]:
+        """Give what was replied about the texts that say nothing, by their kinds."""
+        plan = self._file.plans[next(place.plan for place in self._text_places if place)]
+        said = [said for _, said, _ in self._rows(self._text_places)]
+        fixed = [said[plan.texts.index(text)] for text in self._policy.content_free]
+        drawn = said[len(plan.texts) :][: self._policy.random_texts]
+        return [kind for kind in (fixed, drawn) if kind]
 
     def rows(self) -> Iterator[tuple[ItemRow, ItemReplies, list[tuple[int, ...]]]]:
         """Give the items, what was replied about each to the questions asked, and the numbers of these replies."""

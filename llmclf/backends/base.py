@@ -110,9 +110,10 @@ class Usage:
     reasoning_tokens: int = 0
 
 
-Origin = Literal["likelihoods", "logprobs", "samples", "decisions", "ensemble"]
+Origin = Literal["likelihoods", "logprobs", "samples", "decisions", "ensemble", "student"]
 """Where probabilities come from: the model's likelihoods of whole labels, the log-probabilities that a server gave of
-the tokens it wrote, the shares of repeated answers, a service that gives probabilities itself, or several models."""
+the tokens it wrote, the shares of repeated answers, a service that gives probabilities itself, several models, or a
+student."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,16 +79,16 @@ def folds(items: Sequence[str], strata: Codes, n_folds: int = 5) -> Ints:
         InputError: an item is here twice, or there are fewer than two folds, or fewer items than folds.
 
     """
-    rows = np.flatnonzero(strata != MISSING)
+    rows = np.flatnonzero(strata != MISSING).tolist()
     if not 2 <= n_folds <= len(rows):
         raise InputError(f"{len(rows)} items do not make {n_folds} folds", "Give two folds or more, and items for each")
     names = [items[row] for row in rows]
     item, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(f"item {item!r} is here {times} times", "Give each item once")
-    order = np.lexsort([[_digest(name) for name in names], strata[rows]])
+    order = np.lexsort((np.array([_digest(name) for name in names]), strata[rows]))
     fold = np.full(len(strata), NO_FOLD)
-    fold[rows[order]] = np.arange(len(rows)) % n_folds
+    fold[np.array(rows)[order]] = np.arange(len(rows)) % n_folds
     return fold
 
 

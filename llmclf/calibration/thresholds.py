@@ -53,8 +53,7 @@ class _Cuts:
     hits: Ints
     """To how many of these it applies in truth."""
     positive: int
-    """Items to which it applies in truth."""
-    n: int
+    """To how many items it applies in truth."""
 
     @classmethod
     def of(cls, probability: Floats, truth: Bools) -> "_Cuts":
@@ -62,8 +61,11 @@ class _Cuts:
         bounds = np.concatenate([[0], values, [1]])
         middle = (bounds[1:] + bounds[:-1]) / 2
         middle[1:] = np.where(middle[1:] > values, middle[1:], np.nextafter(values, 2))  # neighbours have no middle
-        above = [np.append(np.cumsum(x[::-1])[::-1], 0) for x in (np.bincount(group), np.bincount(group, truth))]
-        return cls(middle, *(x.astype(np.int64) for x in above), int(truth.sum()), len(truth))
+        predicted, hits = (
+            np.append(np.cumsum(x[::-1])[::-1], 0)
+            for x in (np.bincount(group), np.bincount(group[truth], minlength=len(values)))
+        )
+        return cls(middle, predicted, hits, int(truth.sum()))
 
     def best(self, worth: npt.NDArray[Any]) -> int:
         """Choose the cut worth most: of equals the one nearest to .5, of equally near the higher one."""

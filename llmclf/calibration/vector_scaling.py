@@ -13,7 +13,7 @@ from llmclf.calibration.temperature import check_temperature, inverse_temperatur
 from llmclf.errors import InputError
 
 FEWEST: Final = 50
-"""Labelled items. From there on, offsets that are not needed cost at most some hundredths of a nat an item."""
+"""Labelled items. Offsets that are not needed then cost some hundredths of the log loss, among 77 labels too."""
 PRECISION: Final = 1.0
 """Of the offsets' normal prior, fixed: a standard deviation of one nat, whatever the number of items and labels.
 

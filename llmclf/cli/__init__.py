@@ -11,6 +11,7 @@ from llmclf.cli.cascade import cascade
 from llmclf.cli.classify import classify
 from llmclf.cli.common import show_log
 from llmclf.cli.decide import decide
+from llmclf.cli.distil import distil
 from llmclf.cli.ensemble import ensemble
 from llmclf.cli.estimate import estimate
 from llmclf.cli.job import job
@@ -28,7 +29,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (classify, estimate, annotate, decide, ensemble, cascade, agreement, audit, plan, models):
+for command in (
+    classify,
+    estimate,
+    annotate,
+    decide,
+    ensemble,
+    cascade,
+    distil,
+    agreement,
+    audit,
+    plan,
+    models,
+):
     app.command()(command)
 app.add_typer(job, name="job")
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -80,12 +80,17 @@ def cascade(
 ) -> None:
     """Take the cheap model's answers where it is sure enough, and the better model's for the rest.
 
-    Annotate all items with the cheap model and a random sample with the better one; this command then chooses the
-    threshold and writes the rest for `llmclf annotate`; the same command with --routed completes --out, whose column
-    answered_by says which model gave an answer. With --prices, what an answer costs is taken from jobs.
+    The threshold is chosen by a random sample of the items that the better model has answered too; the rows below it
+    are written for `llmclf annotate`, and the same command with --routed completes the table. Its column answered_by
+    says which model gave an answer. Intervals do not know that the threshold was chosen by the same sample. With
+    --prices, what an answer costs is taken from jobs.
 
-    Example: llmclf cascade cheap.csv --better sample.csv --agreement 0.95 -c prompts/sentiment --out labels.csv
-    --route rest.csv --table items.csv
+    Example: llmclf cascade cheap.csv --better sample.csv --agreement 0.95 -c BOOK
+    --out labels.csv --route rest.csv --table items.csv
+
+    then: llmclf annotate rest.csv -c BOOK --backend openai:MODEL --out routed.csv
+
+    then: the first command again, with --routed routed.csv
     """
     from llmclf.agreement import Undefined
     from llmclf.cascade_report import cascade_report, curve
@@ -98,7 +103,8 @@ def cascade(
 
     check_paths(out, route, [cheap, better, routed, table, *(expert or ())], output_format)
     wanted = {"--agreement": agreement, "--calls": calls, "--cost": cost, "--threshold": threshold}
-    if sum(value is not None for value in wanted.values()) != 1:
+    options = [option for option, value in wanted.items() if value is not None]
+    if len(options) != 1:
         raise InputError("the threshold is chosen in one way", f"Give one of {', '.join(wanted)}")
     if agreement_with == "people" and not expert:
         raise InputError("there are no people to agree with", "Give their labels by --expert")
@@ -122,9 +128,13 @@ def cascade(
     report = cascade_report(pair, chosen, money, margin, delta)
     answers = list(answered(pair, chosen, rest))
     write_answers(out, book.reasons, answers, output_format)
-    waiting = [annotation.item for annotation, _ in answers if annotation.status is Status.ROUTED]
     if route:
-        write_route(route, waiting, table, id_column)
+        write_route(
+            route,
+            [annotation.item for annotation, _ in answers if annotation.status is Status.ROUTED],
+            table,
+            id_column,
+        )
     statuses = Counter(str(annotation.status) for annotation, _ in answers)
     if as_json:
         found = {
@@ -135,13 +145,18 @@ def cascade(
         }
         print(json_text(found))
     else:
-        show(report, points, console())
-        print(f"wrote {out}: {', '.join(f'{n:,} {status}' for status, n in statuses.most_common())}")
-        if waiting:
-            where = f"wrote {route}: ask {pair.better.model} about it" if route else "write them by --route"
-            print(f"{len(waiting):,} rows wait; {where}")
+        show(report, points, f"{options[0]} {wanted[options[0]]:g}", console())
+        for line in _written(out, statuses, route, pair.better.model):
+            print(line)
     if statuses.keys() != {str(Status.OK)}:
         raise typer.Exit(SOME_UNLABELLED)
+
+
+def _written(out: Path, statuses: Counter[str], route: Path | None, better: str) -> Iterator[str]:
+    yield f"wrote {out}: {', '.join(f'{n:,} {status}' for status, n in statuses.most_common())}"
+    if waiting := statuses[Status.ROUTED]:
+        where = f"wrote {route}: ask {better} about it, then give --routed" if route else "write them by --route"
+        yield f"{waiting:,} rows wait; {where}"
 
 
 def _question(codebook: "Codebook", name: str | None) -> "Question":

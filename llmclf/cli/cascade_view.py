@@ -11,17 +11,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def show(report: CascadeReport, points: Sequence[CurvePoint], terminal: "Console") -> None:
-    """Print what was found."""
+def show(report: CascadeReport, points: Sequence[CurvePoint], chosen_by: str, terminal: "Console") -> None:
+    """Print what was found, and by which option."""
 
     def say(line: str) -> None:
         terminal.print(line, markup=False)
 
     routed = report.n_askable - report.n_kept
-    say(
-        f"{report.question}: {report.cheap} where its probability is at least {report.threshold:.4g}, "
-        f"else {report.better}"
-    )
+    say(f"{report.question}: {report.cheap} where its probability is at least {report.threshold:.4g} (by {chosen_by})")
     say(
         f"{report.n_items:,} items: {report.n_kept:,} by {report.cheap}, {routed:,} by {report.better}; "
         f"{report.saved_calls:.0%} of its calls are saved"
@@ -32,7 +29,7 @@ def show(report: CascadeReport, points: Sequence[CurvePoint], terminal: "Console
             f"cost: {report.cost:,.4g} in place of {report.cost_of_better:,.4g} for {report.better} alone, "
             f"{saved / report.cost_of_better:.0%} less"
         )
-    say(f"answers of {report.cheap} that are those of {report.better}: {_agreement(report.agreement, report.delta)}")
+    say(f"kept answers that are those of {report.better}: {_agreement(report.agreement, report.delta)}")
     if report.accuracy and report.macro_f1:
         _show_people(report, report.accuracy, report.macro_f1, terminal)
     show_curve(points, report.delta, terminal)
@@ -41,8 +38,7 @@ def show(report: CascadeReport, points: Sequence[CurvePoint], terminal: "Console
 def _agreement(found: Agreement, delta: float) -> str:
     if found.value is None:
         return "not known, for none of them was asked"
-    sure = f"at least {shown(found.bound, 3)} with {1 - delta:.0%} confidence"
-    return f"{shown(found.value, 3)} of {found.n_items:,}, {sure}"
+    return f"{shown(found.value, 3)} of {found.n_items:,}, at least {shown(found.bound, 3)} ({1 - delta:.0%} sure)"
 
 
 def _show_people(report: CascadeReport, accuracy: Measure, macro_f1: Measure, terminal: "Console") -> None:
@@ -61,7 +57,8 @@ def _show_people(report: CascadeReport, accuracy: Measure, macro_f1: Measure, te
         if isinstance(found.test, Undefined):
             verdict = f"undefined ({found.test.undefined})"
         else:
-            verdict = f"{found.test.verdict} (one-sided 95 % bound {shown(found.test.lower, 3)})"
+            bound = found.test.upper if found.test.verdict == "worse" else found.test.lower
+            verdict = f"{found.test.verdict} (one-sided 95 % bound {shown(bound, 3)})"
         terminal.print(f"{name} beside {report.better}, margin {report.margin:g}: {verdict}", markup=False)
 
 
@@ -69,7 +66,7 @@ def show_curve(points: Sequence[CurvePoint], delta: float, terminal: "Console") 
     """Print what comes of other thresholds."""
     from rich.table import Table
 
-    terminal.print(f"\nby threshold; 'at least' with {1 - delta:.0%} confidence, each alone:", markup=False)
+    terminal.print(f"\nby threshold; 'at least' is {1 - delta:.0%} sure, for each threshold alone:", markup=False)
     with_people = any(point.accuracy is not None for point in points)
     with_cost = any(point.cost is not None for point in points)
     names = ["threshold", "kept", "compared", "agree", "at least"]

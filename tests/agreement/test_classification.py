@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, precision_recall_fscore_support
 
 from llmclf.agreement import Ratings, Undefined
-from llmclf.agreement.classification import class_agreement, confusion_table, macro_f1, mcc
+from llmclf.agreement.classification import class_agreement, confusion_table, macro_f1, macro_f1_replicates, mcc
 from llmclf.levels import Level
 from tests.agreement.reference import reference
 from tests.agreement.tables import coded, crossed, estimate, jackknife_by_definition, table
@@ -41,6 +43,17 @@ def test_the_jackknife_is_that_of_the_definition(q: int) -> None:
     assert estimate(mcc(ratings)).se == pytest.approx(by_loop)
     by_loop = jackknife_by_definition(ratings, lambda left: float(f1_score(*both(left), average="macro")))
     assert estimate(macro_f1(ratings)).se == pytest.approx(by_loop)
+
+
+@pytest.mark.parametrize("q", [2, 4, 25])
+def test_the_replicates_of_macro_f1_stand_beside_their_items(q: int) -> None:
+    ratings = pair(q)
+    found = macro_f1_replicates(ratings)
+    assert not isinstance(found, Undefined)
+    assert found.estimate() == macro_f1(ratings)
+    for item, without in enumerate(found.without):
+        left = replace(ratings, codes=np.delete(ratings.codes, item, axis=0))
+        assert without == pytest.approx(f1_score(*both(left), average="macro"))
 
 
 def test_each_label() -> None:
@@ -86,6 +99,7 @@ def test_undefined() -> None:
         assert one(table("1 2", Level.NOMINAL)) == Undefined(f"1 annotator; {what} is for two")
         assert one(table("1. .2", Level.NOMINAL)) == Undefined("no item has two ratings")
         assert one(table("11 11", Level.NOMINAL, ["1", "2"])) == Undefined("only one label occurs")
+    assert macro_f1_replicates(table("1. .2", Level.NOMINAL)) == Undefined("no item has two ratings")
     assert mcc(table("11 12", Level.NOMINAL)) == Undefined("annotator 'annotator 0' gives one label only")
 
 

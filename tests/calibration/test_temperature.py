@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import LogisticRegression
 
-from llmclf.agreement.counts import Floats
+from llmclf.agreement.counts import Floats, Ints
 from llmclf.calibration import fit
 from llmclf.calibration.temperature import Temperature
 from llmclf.errors import InputError
@@ -14,12 +16,12 @@ from tests.calibration.samples import answers, log_loss
 SCORES = hnp.arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(2, 5)), elements=st.floats(-50, 0))
 
 
-def penalised(b: float, x: Floats, y: Floats) -> float:
-    return log_loss(Temperature(1 / b).apply(x), y.astype(np.int64)) * len(y) + b - np.log(b)
+def penalised(b: float, x: Floats, y: Ints) -> float:
+    return log_loss(Temperature(1 / b).apply(x), y) * len(y) + b - math.log(b)
 
 
-def temperature(x: Floats, y: Floats) -> float:
-    found = fit("temperature", x, y.astype(np.int64))
+def temperature(x: Floats, y: Ints) -> float:
+    found = fit("temperature", x, y)
     assert isinstance(found, Temperature)
     return found.temperature
 
@@ -78,12 +80,12 @@ def test_too_few_labels_are_refused() -> None:
     x, y = answers(3, 40, 2)
     y[19:] = -1
     with pytest.raises(
-        InputError, match="19 labelled items are too few for calibration by temperature, which takes 20"
+        InputError, match=r"19 labelled items are too few for calibration by temperature, which takes 20"
     ):
         fit("temperature", x, y)
     y[19:] = answers(3, 40, 2)[1][19:]
     x[19:] = np.nan  # a label without scores teaches nothing
-    with pytest.raises(InputError, match="19 labelled items are too few"):
+    with pytest.raises(InputError, match=r"19 labelled items are too few"):
         fit("temperature", x, y)
     with pytest.raises(InputError, match="all 20 labelled items have the same label"):
         fit("temperature", np.zeros((20, 2)), np.zeros(20, dtype=np.int64))

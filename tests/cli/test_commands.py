@@ -7,7 +7,7 @@ import pytest
 
 from .conftest import Cli
 
-COMMANDS = ("classify", "annotate", "agreement", "audit", "models")
+COMMANDS = ("classify", "annotate", "ensemble", "cascade", "agreement", "audit", "models")
 SLOW = {"openai", "llama_cpp", "jinja2", "pyarrow", "pandas", "polars", "sklearn", "scipy", "xllamacpp", "ray"}
 
 
