@@ -1,6 +1,6 @@
 """Labelled examples -> a fitted policy: calibration, thresholds of sets, and where there is no label."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmclf.agreement.estimate import Undefined
-from llmclf.annotations import LabelValue
+from llmclf.annotations import LabelValue, label_text
 from llmclf.codebook import Question
-from llmclf.decisions import Decision
 from llmclf.errors import Inconclusive, InputError
 from llmclf.label_reading import LabelReader
 from llmclf.log_scores import Floats
 from llmclf.policy import Fitted, Policy
 from llmclf.recorded_decisions import File, Sources
-from llmclf.status import Status
 
 _AT_ONCE = 1000
 DELTA = 0.1
@@ -47,8 +45,12 @@ class Examples:
     """Corrected and averaged, not calibrated: shape (n, q), of a set (n, q, 2)."""
     truth: Sequence[LabelValue]
 
-    def take(self, rows: Sequence[int]) -> "Examples":
-        """Give some of them."""
+    def halves(self) -> tuple["Examples", "Examples"]:
+        """Part them in two by their ids."""
+        is_first = [sha256(f"half {item}".encode()).digest()[0] % 2 == 0 for item in self.items]
+        return self._take(np.flatnonzero(is_first)), self._take(np.flatnonzero(np.logical_not(is_first)))
+
+    def _take(self, rows: NDArray[np.intp]) -> "Examples":
         return Examples(self.question, [self.items[n] for n in rows], self.log_p[rows], [self.truth[n] for n in rows])
 
     @property
@@ -79,60 +81,67 @@ def fit(
         Inconclusive: at no threshold can the wanted risk be claimed.
 
     """
+    scored = _Scored(file, number, policy.model_copy(update={"fitted": {}}))
     fitted = {}
-    for examples in labelled(file, number, policy.model_copy(update={"fitted": {}}), labels):
-        teaching, judging = examples, None
-        fits = wanted.calibration if examples.question.kind != "set" else wanted.metric
-        if wanted.risk is not None:
-            half = [n for n, item in enumerate(examples.items) if _is_first_half(item) or not fits]
-            judging = examples.take([n for n in range(len(examples.items)) if n not in set(half)] if fits else half)
-            teaching = examples.take(half)
+    for question in file.codebook(number).questions:
+        if question.name not in labels:
+            continue
+        teaching = judging = scored.examples(question, labels[question.name])
+        fits = wanted.calibration if question.kind != "set" else wanted.metric
+        if fits and wanted.risk is not None:
+            teaching, judging = teaching.halves()
         settled = Fitted(**_fitted(teaching, wanted)) if fits else Fitted()
-        if judging and wanted.risk is not None:
-            settled = settled.model_copy(update=_abstaining(judging, policy, settled, wanted.risk))
-        fitted[examples.question.name] = settled
-    return policy.model_copy(update={"fitted": {**policy.fitted, **fitted}})
+        if wanted.risk is not None:
+            given = policy.model_copy(update={"fitted": {question.name: settled.model_copy(update={"folds": {}})}})
+            others = scored.confidences(LabelReader(question, given), labels[question.name])
+            settled = settled.model_copy(update=_abstaining(judging, LabelReader(question, given), others, wanted.risk))
+        fitted[question.name] = settled
+    name = policy.name if policy.fitted else f"{policy.name}, fitted"
+    return policy.model_copy(update={"name": name, "fitted": {**policy.fitted, **fitted}})
 
 
-def labelled(
-    file: File, number: int, policy: Policy, labels: Mapping[str, Mapping[str, LabelValue]]
-) -> Iterator[Examples]:
-    """Give the examples of each question that has any.
+class _Scored:
+    """The log-scores of a job's items.
 
     Raises:
         MissingRecords: the policy takes answers that were not asked for.
-        InputError: a question's labels are of none of the job's items.
 
     """
-    sources = Sources(file, number, policy)
-    sources.check()
-    decider = sources.decider()
-    questions = [question for question in file.codebook(number).questions if question.name in labels]
-    found: dict[str, tuple[list[str], list[Floats]]] = {question.name: ([], []) for question in questions}
-    rows = sources.rows()
-    while block := list(islice(rows, _AT_ONCE)):
-        for question in questions:
-            known = [(row.item, said) for row, said, _ in block if row.item in labels[question.name]]
-            if known:
-                log_p = decider.log_scores(question, [said for _, said in known])
-                is_scored: NDArray[np.bool_] = ~np.isnan(log_p.reshape(len(known), -1)).any(axis=-1)
-                found[question.name][0].extend(
-                    item for (item, _), scored in zip(known, is_scored, strict=True) if scored
-                )
-                found[question.name][1].append(log_p[is_scored])
-    for question in questions:
-        items, scores = found[question.name]
+
+    def __init__(self, file: File, number: int, policy: Policy) -> None:
+        self._sources = Sources(file, number, policy)
+        self._sources.check()
+        self._decider = self._sources.decider()
+
+    def _of(self, question: Question, *, chosen: Callable[[str], bool]) -> Iterator[tuple[list[str], Floats]]:
+        """Give items and their log-scores in blocks, those that have any."""
+        rows = ((row.item, said) for row, said, _ in self._sources.rows() if chosen(row.item))
+        while block := list(islice(rows, _AT_ONCE)):
+            log_p = self._decider.log_scores(question, [said for _, said in block])
+            scored = np.flatnonzero(~np.isnan(log_p.reshape(len(block), -1)).any(axis=-1)).tolist()
+            yield [block[row][0] for row in scored], log_p[scored]
+
+    def examples(self, question: Question, labels: Mapping[str, LabelValue]) -> Examples:
+        """Give the labelled items.
+
+        Raises:
+            InputError: there is none.
+
+        """
+        blocks = list(self._of(question, chosen=labels.__contains__))
+        items = [item for some, _ in blocks for item in some]
         if not items:
             raise InputError(
                 f"question {question.name!r}: no labelled example is an item of the job with likelihoods",
                 "Give labels of its items, by the same ids",
             )
-        truth = [labels[question.name][item] for item in items]
-        yield Examples(question, items, np.concatenate(scores), truth)
+        truth = [labels[item] for item in items]
+        return Examples(question, items, np.concatenate([log_p for _, log_p in blocks]), truth)
 
-
-def _is_first_half(item: str) -> bool:
-    return sha256(f"half {item}".encode()).digest()[0] % 2 == 0
+    def confidences(self, reader: LabelReader, labels: Mapping[str, LabelValue]) -> Floats:
+        """Give the probability of the label that each item without a label of people would have."""
+        blocks = self._of(reader.question, chosen=lambda item: item not in labels)
+        return np.array([p for items, log_p in blocks for _, p in reader.labels(items, log_p)], dtype=np.float64)
 
 
 def _fitted(examples: Examples, wanted: Wanted) -> dict[str, Any]:
@@ -154,8 +163,7 @@ def _thresholds(examples: Examples, metric: str) -> dict[str, Any]:
 
     applies, truth = np.exp(examples.log_p[..., 1]), examples.sets
     whole = tune_thresholds(metric, applies, truth)
-    has_any: NDArray[np.int64] = truth.any(axis=1).astype(np.int64)
-    fold = folds(examples.items, has_any)
+    fold = folds(examples.items, np.array([int(bool(label)) for label in examples.truth]))
     without = [tune_thresholds(metric, applies[fold != one], truth[fold != one]) for one in range(fold.max() + 1)]
     return {
         "thresholds": whole.thresholds,
@@ -164,19 +172,15 @@ def _thresholds(examples: Examples, metric: str) -> dict[str, Any]:
     }
 
 
-def _abstaining(examples: Examples, policy: Policy, settled: Fitted, risk: float) -> dict[str, Any]:
-    """Choose the least probability; where there is none that will do, no label is given at all."""
-    from llmclf.abstention import selective_threshold
+def _abstaining(examples: Examples, reader: LabelReader, others: Floats, risk: float) -> dict[str, Any]:
+    """Choose the least probability."""
+    from llmclf.abstention import select_threshold
 
-    alone = settled.model_copy(update={"folds": {}})
-    reader = LabelReader(examples.question, policy.model_copy(update={"fitted": {examples.question.name: alone}}))
-    probabilities = reader.probabilities(examples.log_p, examples.items)
-    given = [
-        reader.decision(item, row, Decision(Status.OK)) for item, row in zip(examples.items, probabilities, strict=True)
-    ]
-    confidence = np.array([one.probability for one in given], dtype=np.float64)
-    correct = np.array([one.label == label for one, label in zip(given, examples.truth, strict=True)])
-    found = selective_threshold(confidence, correct, risk, DELTA)
+    given = reader.labels(examples.items, examples.log_p)
+    confidence = np.array([probability for _, probability in given])
+    known = map(label_text, examples.truth)
+    correct = np.array([label_text(label) == truth for (label, _), truth in zip(given, known, strict=True)])
+    found = select_threshold(confidence, correct, others, risk, DELTA)
     if isinstance(found, Undefined):
         raise Inconclusive(
             f"question {examples.question.name!r}: {found.undefined}", "Label more examples, or allow a larger risk"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from llmclf.annotations import LabelValue
 from llmclf.codebook import Question
 from llmclf.decisions import Decision
 from llmclf.log_scores import Floats
@@ -19,7 +20,7 @@ class LabelReader:
     """Reads labels of one question, as a policy says and labelled examples have settled."""
 
     def __init__(self, question: Question, policy: Policy) -> None:
-        self._question = question
+        self.question = question
         self._codes = question.codes
         self._fitted = policy.fitted.get(question.name, Fitted())
         self._score = policy.score if question.kind == "score" else "mode"
@@ -29,7 +30,7 @@ class LabelReader:
 
     def probabilities(self, log_p: Floats, items: Sequence[str]) -> Floats:
         """Give calibrated probabilities, shape (n, q): of a set, that each label applies."""
-        if self._question.kind == "set":
+        if self.question.kind == "set":
             return np.asarray(np.exp(log_p[..., 1]))
         if not self._fitted.calibration:
             return np.asarray(np.exp(log_p))
@@ -42,13 +43,16 @@ class LabelReader:
             probabilities[apart] = from_dict(self._fitted.calibration_without[fold]).apply(log_p[apart])
         return probabilities
 
+    def labels(self, items: Sequence[str], log_p: Floats) -> list[tuple[LabelValue, float]]:
+        """Give each item's label, however unlikely, and its probability."""
+        decisions = (self._label(item, p) for item, p in zip(items, self.probabilities(log_p, items), strict=True))
+        return [(one.label or (), one.probability or 0.0) for one in decisions]
+
     def decision(self, item: str, probabilities: Floats, said: Decision) -> Decision:
         """Decide on one item, with the origin and the reasons of what was said."""
-        p = probabilities.tolist()
-        decision = self._of_set(p, item) if self._question.kind == "set" else self._of_one(probabilities, p)
         decision = replace(
-            decision,
-            probabilities=dict(zip(self._codes, p, strict=True)),
+            self._label(item, probabilities),
+            probabilities=dict(zip(self._codes, probabilities.tolist(), strict=True)),
             origin=said.origin,
             samples=said.samples,
             rationale=said.rationale,
@@ -58,12 +62,16 @@ class LabelReader:
             return replace(decision, status=Status.ABSTAINED, label=None, probability=None)
         return decision
 
+    def _label(self, item: str, probabilities: Floats) -> Decision:
+        p = probabilities.tolist()
+        return self._of_set(p, item) if self.question.kind == "set" else self._of_one(probabilities, p)
+
     def _of_one(self, probabilities: Floats, p: list[float]) -> Decision:
         best = p.index(max(p))
         if self._score != "mode":
             from llmclf.calibration.score_reading import read_scores
 
-            values = np.array([label.value for label in self._question.label], dtype=np.float64)
+            values = np.array([label.value for label in self.question.label], dtype=np.float64)
             best = int(read_scores(self._score, probabilities[None, :], values)[0])
         return Decision(Status.OK, self._codes[best], p[best])
 

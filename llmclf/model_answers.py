@@ -97,7 +97,7 @@ def labels_of_people(question: Question, rows: Iterable[Placed]) -> dict[str, La
     """Give the one label that people favour for each item: most of them or, for a score, their median; ties have none.
 
     Raises:
-        InputError: a model is among them, or one of them labels an item twice.
+        InputError: there are no labels, a model is among them, or one of them labels an item twice.
         ScaleError: a label is not the question's.
 
     """
@@ -108,6 +108,10 @@ def labels_of_people(question: Question, rows: Iterable[Placed]) -> dict[str, La
         label = annotation.label
         text = "" if label is None else label_text(read_label(question, label, where))
         ratings.append(Rating(annotation.item, annotation.annotator, text, where))
+    if not any(rating.label for rating in ratings):
+        raise InputError(
+            f"question {question.name!r} has no labels of people", "Give tables of this question by --expert"
+        )
     is_set = question.level is Level.SET
     table = Ratings.from_rows(ratings, question.level, None if is_set else question.codes)
     favoured = zip(table.items, majority(LongForm.of(table)).codes.tolist(), strict=True)

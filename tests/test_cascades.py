@@ -164,9 +164,9 @@ def test_calls_that_cannot_be_kept_to(share: float, fault: str) -> None:
 
 
 def test_a_share_counts_as_people_do() -> None:
-    pair = Pair(AB, model("cheap", numbered("a" * 10), (np.arange(10) / 10).tolist()), model("better", numbered("a")))
-    assert threshold_for_calls(pair, 0.3) == 0.3
-    assert threshold_for_calls(pair, 0.7) == 0.7
+    confidence = (np.arange(100) / 100).tolist()
+    pair = Pair(AB, model("cheap", numbered("a" * 100), confidence), model("better", numbered("a")))
+    assert threshold_for_calls(pair, 0.29) == 0.29, "29 of 100, though .29 x 100 is less"
 
 
 def test_who_answers_which_item() -> None:
@@ -230,6 +230,16 @@ def test_macro_f1_and_its_difference_are_paired_over_items() -> None:
     assert measure.difference.se == pytest.approx(se)
     assert isinstance(measure.test, MarginTest)
     assert measure.test.lower == pytest.approx(measure.difference.value - 1.6577593 * se), "t of .95 with 119 df"
+
+
+def test_accuracy_has_the_interval_of_a_mean() -> None:
+    pair = drawn(3, 120, people=True)
+    report = cascade_report(pair, 0.4)
+    truth, cheap, _ = pair.ratings.codes.T
+    assert report.accuracy is not None
+    assert isinstance(report.accuracy.cheap, Estimate)
+    assert report.accuracy.cheap.value == np.mean(truth == cheap)
+    assert report.accuracy.cheap.se == pytest.approx(np.std(truth == cheap, ddof=1) / math.sqrt(120))
 
 
 def test_a_cascade_that_is_the_better_model_has_no_difference_to_test() -> None:

@@ -188,6 +188,13 @@ def test_dawid_skene_over_models_is_that_of_their_votes() -> None:
     assert all(member.accuracy and 0.5 < member.accuracy < 1 for member in found.members)
 
 
+def test_what_nobody_answered_has_no_posterior_and_an_answer_without_a_label_has_failed() -> None:
+    unsaid = [annotation("9", name, None) for name in ("m0", "m1")]
+    found = ensemble(ABC, answers(ABC, *said("aab abb bbb aaa ccc aaa bab ..."), *unsaid), "dawid-skene")
+    assert statuses(found)[-2:] == ["refused", "failed"]
+    assert [one.probabilities for one in found.annotations[-2:]] == [{}, {}]
+
+
 def test_models_that_always_agree_need_no_estimate() -> None:
     found = ensemble(ABC, answers(ABC, *said("aaa aa. aaa")), "dawid-skene")
     assert labels(found) == ["a", "a", "a"]
@@ -376,6 +383,8 @@ def test_people_are_one_where_most_of_them_agree() -> None:
     assert labels_of_people(ABC, [("", row) for row in rows]) == {"1": "a", "3": "c"}
     sets = [Annotation("1", "q", "x", Kind.EXPERT, ("health", "work")), Annotation("2", "q", "x", Kind.EXPERT, ())]
     assert labels_of_people(TOPICS, [("", row) for row in sets]) == {"1": ("health", "work"), "2": ()}
+    with pytest.raises(InputError, match="question 'q' has no labels of people"):
+        labels_of_people(ABC, [])
     with pytest.raises(InputError, match="row 1: 'm' is a model"):
         labels_of_people(ABC, [("row 1", annotation("1", "m", "a"))])
 

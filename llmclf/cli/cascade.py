@@ -111,8 +111,8 @@ def cascade(
     book = Codebook.load(codebook)
     asked = _question(book, question)
     columns = AnnotationColumns(item=item_column, annotator=annotator_column, label=label_column)
-    rated = read_by_question(book, expert, Kind.EXPERT, columns).get(asked.name, []) if expert else None
-    people = {} if rated is None else labels_of_people(asked, rated)
+    rated = read_by_question(book, expert, Kind.EXPERT, columns).get(asked.name, []) if expert else []
+    people = labels_of_people(asked, rated) if expert else {}
     pair = Pair(asked, read_one_model(book, asked, cheap), read_one_model(book, asked, better), people)
     rest = read_routed(book, asked, routed, pair.better.model) if routed else None
     money = _money(price_cheap, price_better, prices, cheap, better)

@@ -58,6 +58,7 @@ def price_of_answer(path: Path, prices: Mapping[str, Price]) -> float:
 
     """
     from llmclf.audit.sources import is_job
+    from llmclf.cascades import UNASKABLE
     from llmclf.job_file import JobFile, open_records
 
     if not is_job(path):
@@ -69,7 +70,8 @@ def price_of_answer(path: Path, prices: Mapping[str, Price]) -> float:
         file = JobFile(records)
         number = file.choose(None)
         price = price_of(file.plans[number].annotator, prices)
-        return price.of(file.spent(number)) / file.progress(number).statuses.total()
+        asked = sum(n for status, n in file.progress(number).statuses.items() if status not in UNASKABLE)
+        return price.of(file.spent(number)) / max(1, asked)
 
 
 def write_answers(

@@ -74,7 +74,7 @@ def ensemble(
     for question in book.questions:
         if question.name in by_question:
             models = list(answers_by_model(question, by_question[question.name]).values())
-            labels = labels_of_people(question, people[question.name]) if question.name in people else None
+            labels = labels_of_people(question, people.get(question.name, [])) if expert else None
             found.append(pooled(question, models, method, labels))
     write_annotations(out, chain.from_iterable(one.annotations for one in found), (), output_format)
     if as_json:

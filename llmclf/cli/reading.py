@@ -24,7 +24,7 @@ def read_by_question(
         columns: where a table that `llmclf annotate` has not written holds its annotations.
 
     Raises:
-        InputError: a table asks what the codebook does not.
+        InputError: a table asks what the codebook does not, or nothing answers it.
 
     """
     from llmclf.audit.sources import Sources
@@ -37,6 +37,8 @@ def read_by_question(
             for row in sources.annotations([(path, kind) for path in files])
             if not row.job or row.annotation.question in known
         ]
+    if not rows:
+        raise InputError("nothing here answers this codebook", "Give the codebook that was asked")
     return by_question(codebook, rows)
 
 
