@@ -21,9 +21,18 @@ from typing import Final
 
 from evals.throughput import names_of
 from evals.throughput_peers import PeerProblem, gemma, say
+from evals.zero_shot_cascade import cascade
 from evals.zero_shot_peers import NAMES, PeerAnswers, Peers
 from evals.zero_shot_policies import ASKED, CANDIDATES, choose, quality
-from evals.zero_shot_report import differences_table, labelled_table, own_shares, resampled, targets
+from evals.zero_shot_report import (
+    abstention_table,
+    cascade_table,
+    differences_table,
+    labelled_table,
+    own_shares,
+    resampled,
+    targets,
+)
 from evals.zero_shot_rows import Found
 from evals.zero_shot_scores import Recorded, record
 from evals.zero_shot_tasks import HELD_OUT, LABELLED, TASKS, load
@@ -63,9 +72,13 @@ def compare(options: argparse.Namespace) -> Found:
     for name in options.tasks:
         default = choose(qualities, name)
         found.chosen[name] = default.name
+        both = []
         for model, of_model in answered.items():
             recorded, peers = next(one for one in of_model if one[0].task.name == name)
             found.add(MODELS[model], recorded, default, peers)
+            both.append((MODELS[model], recorded))
+        if len(both) == 2:
+            found.cascades.append(cascade(both, default))
     return found
 
 
@@ -79,6 +92,8 @@ def report(found: Found) -> Iterator[str]:
     for cell in cells:
         yield from resampled(found, *cell)
     yield from labelled_table(found)
+    yield from abstention_table(found)
+    yield from cascade_table(found)
     yield ""
     yield from targets(found)
 

@@ -83,7 +83,7 @@ def macro_f1(labels: Ints, truth: Ints, q: int, weights: Floats) -> Floats:
 def losses(probabilities: Floats, truth: Ints) -> Floats:
     """Give -log p of the true label of each item."""
     of_truth = probabilities[np.arange(len(truth)), truth]
-    return -np.log(np.maximum(of_truth, LEAST_PROBABILITY))
+    return np.asarray(-np.log(np.maximum(of_truth, LEAST_PROBABILITY)))
 
 
 def briers(probabilities: Floats, truth: Ints) -> Floats:

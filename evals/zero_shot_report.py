@@ -50,7 +50,7 @@ def resampled(found: Found, model: str, task: str) -> Iterator[str]:
 
 def labelled_table(found: Found) -> Iterator[str]:
     """Give what labelled examples are worth."""
-    yield "\nWith labelled examples, on held-out texts; ECE of 15 bins, and what it is by chance under perfect calibration"
+    yield "\nWith labelled examples, on the held-out texts; chance: the ECE that perfect calibration would have"
     yield f"{'':<25}{'calibration':<13}{'n':>5}{'F1':>6}{'loss':>7}{'Brier':>7}{'ECE':>6}{'chance':>8}  excess"
     for one in found.calibrated:
         name = f"{one.model[:8]} {one.task}"
@@ -61,6 +61,29 @@ def labelled_table(found: Found) -> Iterator[str]:
         figures = f"{m.n:>5}{_short(m.macro_f1):>6}{_long(m.log_loss):>7}{_short(m.brier):>7}{_short(c.error):>6}"
         excess = f"{c.excess:.3f} [{c.low:.3f}, {c.high:.3f}]"
         yield f"{name[:24]:<25}{one.method:<13}{figures}{_short(c.expected):>8}  {excess}"
+
+
+def abstention_table(found: Found) -> Iterator[str]:
+    """Give what can be answered at a risk of 10 %."""
+    yield "\nAt most 10 % wrong of what is answered, with probability .9: thresholds by 200 labels, 500 times"
+    yield f"{'':<27}{'':<16}{'answered':>9}{'found':>7}{'broken':>8}   just p >= .9: answered, wrong"
+    for one in found.abstaining:
+        broken = f"{one.violated:.3f} ± {one.monte_carlo_error:.3f}"
+        plain = f"{_short(one.plain_coverage):>9}{_short(one.plain_risk):>7}"
+        name = f"{one.model[:9]} {one.task}"
+        yield f"{name:<27}{one.system:<16}{_short(one.coverage):>9}{_short(one.found):>7}  {broken}{plain}"
+
+
+def cascade_table(found: Found) -> Iterator[str]:
+    """Give what cascades of the two models save."""
+    yield "\nCascades: half of the texts go to the better model, those of which the cheap one is least sure"
+    for one in found.cascades:
+        if one.problem:
+            yield f"{one.task:<24}{one.problem}"
+        else:
+            cheap, better, both = map(_short, one.macro_f1)
+            models = f"{one.cheap} {cheap}, {one.better} {better}, cascade {both}"
+            yield f"{one.task:<24}{models}; {one.n} texts, {one.saved:.0%} of calls saved: {one.verdict} at .02"
 
 
 def targets(found: Found) -> Iterator[str]:
@@ -103,7 +126,7 @@ def _f1_targets(judged: Sequence[Row]) -> Iterator[str]:
     yield _verdict(not behind, "macro-F1 clearly below no peer's", behind)
 
 
-def _verdict(is_met: bool, text: str, exceptions: Sequence[str]) -> str:  # noqa: FBT001 - said in one place
+def _verdict(is_met: bool, text: str, exceptions: Sequence[str]) -> str:
     said = f"{'met' if is_met else 'not met':<9}{text}"
     return "\n".join([said, *(f"{'':<11}not {one}" for one in exceptions)])
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from evals.zero_shot_abstention import Abstaining, abstaining
+from evals.zero_shot_cascade import Cascade
 from evals.zero_shot_labelled import Calibrated, calibrated
 from evals.zero_shot_measures import Answers, Difference, Measures, differences, measure, weights_for_share
 from evals.zero_shot_peers import ANSWERED, PeerAnswers
@@ -15,6 +17,7 @@ from llmclf.policy import RAW, Policy
 SHARES: Final = (0.5, 0.9, 0.97)
 """Of the first of two labels, to which the same answered texts are reweighted."""
 DEFAULT: Final = "llmclf default"
+RAW_NAME: Final = "llmclf raw"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Found:
     """By task, the policy that is best on all other tasks."""
     rows: list[Row] = field(default_factory=list)
     calibrated: list[Calibrated] = field(default_factory=list)
+    abstaining: list[Abstaining] = field(default_factory=list)
+    cascades: list[Cascade] = field(default_factory=list)
 
     def add(self, model: str, recorded: Recorded, default: Policy, peers: Sequence[PeerAnswers]) -> None:
         """Measure one model on one task: llmclf's policies on all held-out texts, and the peers on the first of them.
@@ -54,7 +59,7 @@ class Found:
 
         """
         task = recorded.task
-        policies = {DEFAULT: default, "llmclf raw": RAW, "llmclf batch": BATCH}
+        policies = {DEFAULT: default, RAW_NAME: RAW, "llmclf batch": BATCH}
         ours = {
             name: Answers.likeliest(recorded.probabilities(policy)[task.labelled :])
             for name, policy in policies.items()
@@ -69,7 +74,9 @@ class Found:
             else:
                 given = Answers(peer.answers, peer.probabilities)
                 self.rows += _at_shares(model, task, peer.name, given, ours[DEFAULT])
-        self.calibrated += calibrated(model, task, recorded.probabilities(default))
+        probabilities = {name: recorded.probabilities(policies[name]) for name in (DEFAULT, RAW_NAME)}
+        self.calibrated += calibrated(model, task, probabilities[DEFAULT])
+        self.abstaining += abstaining(model, task.name, probabilities, task.truth)
 
 
 def _at_shares(model: str, task: LabelTask, system: str, given: Answers, default: Answers | None) -> Iterator[Row]:

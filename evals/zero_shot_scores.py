@@ -1,13 +1,14 @@
 """What llmclf's engine says about a task's items, recorded in a job file, and what each policy makes of it."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from evals.zero_shot_tasks import LabelTask
 from llmclf.agreement.counts import Floats
+from llmclf.annotations import Annotation
 from llmclf.backends.base import Backend
 from llmclf.job import Job
 from llmclf.job_file import JobFile, open_records
@@ -16,24 +17,26 @@ from llmclf.policy import Policy
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """The records of one task, and the probabilities that policies make of them."""
+    """The records of one task, and the annotations that policies make of them; asks nothing."""
 
     task: LabelTask
     path: Path
-    _probabilities: dict[str, Floats] = field(default_factory=dict)
+    _annotations: dict[str, tuple[Annotation, ...]] = field(default_factory=dict)
 
-    def probabilities(self, policy: Policy) -> Floats:
-        """Give the probabilities of all labels, shape (n, q), NaN where an item has no answer; asks nothing."""
-        if policy.name not in self._probabilities:
-            codes = self.task.question.codes
+    def annotations(self, policy: Policy) -> tuple[Annotation, ...]:
+        """Give the items' annotations, in their order."""
+        if policy.name not in self._annotations:
             with open_records(self.path) as records:
                 file = JobFile(records)
-                found = [
-                    [annotation.probabilities.get(code, np.nan) for code in codes]
-                    for annotation in file.annotations(file.choose(None), policy=policy)
-                ]
-            self._probabilities[policy.name] = np.array(found)
-        return self._probabilities[policy.name]
+                found = file.annotations(file.choose(None), policy=policy)
+                self._annotations[policy.name] = tuple(islice(found, len(self.task.items)))
+        return self._annotations[policy.name]
+
+    def probabilities(self, policy: Policy) -> Floats:
+        """Give the probabilities of all labels, shape (n, q), NaN where an item has no answer."""
+        codes = self.task.question.codes
+        rows = [[one.probabilities.get(code, np.nan) for code in codes] for one in self.annotations(policy)]
+        return np.array(rows)
 
 
 def record(task: LabelTask, backend: Backend, folder: Path, policy: Policy) -> Recorded:
