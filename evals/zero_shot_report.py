@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from evals.zero_shot_abstention import DELTA
 from evals.zero_shot_measures import Difference
-from evals.zero_shot_rows import SHARES, Found, Row
+from evals.zero_shot_rows import DEFAULT, RAW_NAME, SHARES, Found, Row
 from evals.zero_shot_tasks import GATED
 
 _SYSTEM = 30
@@ -109,6 +110,34 @@ def targets(found: Found) -> Iterator[str]:
         f"ECE at most .05 with 200 labels on 2,000 texts: {len(large) - len(high)} of {len(large)}",
         high,
     )
+
+    yield from _abstention_targets(found)
+    shown = [one for one in found.cascades if not one.problem]
+    saving = [one.task for one in shown if one.verdict == "non-inferior"]
+    text = "cascade saves half of the better model's calls, non-inferior at .02"
+    yield (
+        _verdict(bool(saving), f"{text}: {', '.join(saving) or 'nowhere'}", [])
+        if shown
+        else f"not demonstrated  {text}"
+    )
+
+
+def _abstention_targets(found: Found) -> Iterator[str]:
+    broken = [
+        f"{one.model} {one.task} {one.system}: {one.violated:.3f}"
+        for one in found.abstaining
+        if one.violated > DELTA + 2 * one.monte_carlo_error
+    ]
+    yield _verdict(not broken, "a promised risk is broken in at most 10 % of draws", broken)
+    by_system = {(one.model, one.task, one.system): one.coverage for one in found.abstaining}
+    gains = [
+        coverage - by_system[model, task, RAW_NAME]
+        for (model, task, system), coverage in by_system.items()
+        if system == DEFAULT
+    ]
+    wins, losses = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    text = f"more answered than by raw probabilities at equal validity: {wins} more, {losses} fewer of {len(gains)}"
+    yield _verdict(wins > losses, text, [])
 
 
 def _f1_targets(judged: Sequence[Row]) -> Iterator[str]:
