@@ -66,7 +66,7 @@ def annotate(
     decider = Decider(policy, asked_questions(codebook, policy.variants))
     if policy.takes_texts:
         texts = policy.texts(window)
-        decider.learn(texts.parted([replies for _, replies in said(items_that_say(texts.all, codebook))]))
+        decider.learn(texts.parted([replies for _, replies in said(items_that_say(texts.all, codebook, window))]))
     answers = said(stream)
     if policy.learns:
         first = list(islice(answers, policy.window))
@@ -88,7 +88,7 @@ def learn(
     policy = policy.for_items(items)
     decider = Decider(policy, asked_questions(codebook, policy.variants))
     texts = policy.texts(items[: policy.window])
-    about = items_that_say(texts.all, codebook) if policy.takes_texts else items[: policy.window]
+    about = items_that_say(texts.all, codebook, items) if policy.takes_texts else items[: policy.window]
     if policy.takes_texts or policy.learns:
         said = _said(about, codebook=codebook, backend=backend, order=order, variants=policy.variants)
         replies = [replies for _, replies in said]

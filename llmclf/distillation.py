@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from llmclf.agreement import Rating, Ratings
+from llmclf.agreement import Ratings
 from llmclf.annotations import Annotation, Kind, LabelValue, label_text
 from llmclf.errors import InputError
 from llmclf.items import Item
-from llmclf.lessons import Lesson, Vector, choose_lessons, features_of, key_of, targets_of
+from llmclf.lessons import Lesson, Texts, Vector, choose_lessons, key_of, targets_of
 from llmclf.levels import Level
 from llmclf.student_fitting import Bools, Floats, fit, folds, probabilities_of
 
@@ -79,17 +79,18 @@ class Student:
         given = np.array([[code in lesson.labels for code in codes] for lesson in learned])
         is_set = isinstance(learned[0].label, tuple)
         _, strata = np.unique([label_text(lesson.label) for lesson in learned], return_inverse=True)
-        words, features, mean, spread = features_of(learned)
-        found = fit(features, targets_of(learned, codes, given), given, folds(strata), is_set=is_set)
-        weights = found.weights / spread
+        texts = Texts.of(learned)
+        targets = targets_of(learned, codes, given)
+        found = fit(texts.features, texts.split, targets, given, folds(strata), is_set=is_set)
+        weights = found.weights / texts.spread
         return cls(
             question=question,
             teacher=teacher,
             codes=codes,
             is_set=is_set,
             weights=weights.astype(np.float32),
-            bias=found.bias - (mean * weights).sum(axis=0),
-            words=words,
+            bias=found.bias - (texts.mean * weights).sum(axis=0),
+            words=texts.words,
             taught=Taught(
                 np.array([key_of(lesson.text) for lesson in learned], dtype=np.uint64),
                 given,
@@ -150,15 +151,17 @@ class Student:
 
     def beside_teacher(self, least_confidence: float = 0.0) -> Ratings:
         """Give the teacher's labels of the texts beside the cross-fitted ones that are at least so confident."""
-        sure = np.flatnonzero(self.confidence(self.taught.cross_fitted) >= least_confidence)
-        by_annotator = {self.teacher: self.taught.given[sure], self.annotator: self.taught.cross_fitted[sure]}
-        rows = [
-            Rating(str(item), annotator, label_text(label))
-            for annotator, probabilities in by_annotator.items()
-            for item, label in zip(sure.tolist(), self._labels(probabilities), strict=True)
+        sure = self.confidence(self.taught.cross_fitted) >= least_confidence
+        columns = [
+            [label_text(label) for label in self._labels(rows[sure])]
+            for rows in (self.taught.given, self.taught.cross_fitted)
         ]
+        scale = tuple(sorted(set(chain(*columns)))) if self.is_set else self.codes
+        place = {label: code for code, label in enumerate(scale)}
+        codes = np.array([[place[label] for label in column] for column in columns], dtype=np.int32).T
         level = Level.SET if self.is_set else Level.NOMINAL
-        return Ratings.from_rows(rows, level, None if self.is_set else self.codes)
+        items = tuple(map(str, np.flatnonzero(sure)))
+        return Ratings(codes, items, (self.teacher, self.annotator), scale, level, scale_declared=not self.is_set)
 
     @cached_property
     def _row_by_key(self) -> dict[int, int]:

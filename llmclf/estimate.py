@@ -12,8 +12,9 @@ from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Message, Request, 
 from llmclf.budget import Price
 from llmclf.codebook import Codebook
 from llmclf.items import Item
+from llmclf.policy import RAW, Policy
 from llmclf.prompts import Order
-from llmclf.variants import PLAIN, Variant
+from llmclf.variants import items_that_say
 
 SAMPLE = 1000
 """Items whose prompts are rendered and counted; of more, these are taken for all."""
@@ -52,7 +53,7 @@ def estimate(
     samples: int = 1,
     price: Price | None = None,
     requests_per_minute: float | None = None,
-    variants: Sequence[Variant] = (PLAIN,),
+    policy: Policy = RAW,
 ) -> Estimate:
     """Estimate what annotating would take; nothing is asked.
 
@@ -64,29 +65,28 @@ def estimate(
         samples: how often each question would be asked.
         price: what the model costs; None gives no money.
         requests_per_minute: at which a server is asked; without it, its time is not known.
-        variants: the ways in which each question would be asked.
+        policy: what it takes beside the plain answers is counted, too.
 
     """
     check_samples(backend, samples)
     stream = iter(items)
     if order is None:
-        order, stream = choose_order(stream, codebook, backend, variants)
+        order, stream = choose_order(stream, codebook, backend, policy.variants)
     counts = _Counts()
     first = list(islice(counts.watch(stream), SAMPLE))
     sample = list({item.words: item for item in first if not item.problem}.values())
     for _ in counts.watch(stream):
         pass
-    requests = list(_requests(sample, Questions(codebook, backend, order, variants=variants)))
-    to_read, to_write = backend.tokens_to_read(requests), sum(_tokens_out(request) for request in requests)
-    counted_by = "the model's tokenizer"
-    if to_read is None:
-        to_read, counted_by = (
-            math.ceil(_characters(requests) / CHARACTERS_A_TOKEN),
-            f"{CHARACTERS_A_TOKEN} characters a token",
-        )
+    questions = Questions(codebook, backend, order, variants=policy.variants)
+    requests = list(_requests(sample, questions))
+    texts = policy.for_items(first).texts(first).all
+    beside = list(_requests(items_that_say(texts, codebook, first), questions))
+    to_read, to_write, counted_by = _tokens(requests, backend)
+    also_read, also_write, _ = _tokens(beside, backend)
     scale = samples * counts.distinct / len(sample) if sample else 0.0
-    tokens_in, tokens_out = round(to_read * scale), round(to_write * scale)
-    asked = round(len(requests) * scale)
+    tokens_in = round(to_read * scale) + samples * also_read
+    tokens_out = round(to_write * scale) + samples * also_write
+    asked = round(len(requests) * scale) + samples * len(beside)
     speed = _tokens_per_second(backend)
     seconds = (tokens_in + tokens_out) / speed if speed else None
     if requests_per_minute:
@@ -131,6 +131,15 @@ def _requests(items: Sequence[Item], questions: Questions) -> Iterator[Request]:
     pairs = ((item, asked) for item in items for asked in questions.asked)
     about = chain.from_iterable(questions.about(item, asked) for item, asked in pairs)
     return (Request(number, messages, form) for number, (messages, form) in enumerate(about))
+
+
+def _tokens(requests: Sequence[Request], backend: Backend) -> tuple[int, int, str]:
+    """Count the tokens that are read and written, and say what counted them."""
+    to_read, to_write = backend.tokens_to_read(requests), sum(_tokens_out(request) for request in requests)
+    if to_read is not None:
+        return to_read, to_write, "the model's tokenizer"
+    characters = math.ceil(_characters(requests) / CHARACTERS_A_TOKEN)
+    return characters, to_write, f"{CHARACTERS_A_TOKEN} characters a token"
 
 
 def _characters(requests: Iterable[Request]) -> int:

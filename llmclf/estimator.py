@@ -72,7 +72,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         policy = self.policy if isinstance(self.policy, Policy) else Policy.load(self.policy)
         policy.check(self.codebook_)
         texts = [] if X is None else items_of(texts_of(X))
-        self.decider_ = learn(texts, self.codebook_, self.backend_, policy.for_forms(self.backend_.forms))
+        self.decider_ = learn(texts, self.codebook_, self.backend_, policy.for_origin(self.backend_.origin))
         return self
 
     def predict(self, X: Any) -> Any:  # noqa: ANN401, N803 - scikit-learn's own signature

@@ -62,7 +62,7 @@ def _annotations(
             if isinstance(backend, str):
                 backend = open_backend(backend)
                 undo.callback(backend.close)
-            yield from annotate(items, codebook, backend, policy=policy.for_forms(backend.forms))
+            yield from annotate(items, codebook, backend, policy=policy.for_origin(backend.origin))
 
 
 def library_of(data: object) -> str:

@@ -111,7 +111,7 @@ class Job:
                 undo.callback(backend.close)
             check_samples(backend, self._samples)
             terms.check_model(backend.identity)
-            self.policy = policy.for_forms(backend.forms)
+            self.policy = policy.for_origin("samples" if self._samples > 1 else backend.origin)
             self._variants = begun.ways if begun and plan_number is not None else self.policy.variants
             self._channel = Prompt(codebook).channel_sources if self.policy.channel else {}
             if plan_number is None:
@@ -182,22 +182,17 @@ class Job:
                 position = last[0] + 1
                 next(items)
         assert items is not None
-        window: list[Item] = []
-        if self.policy.takes_window and table and table.source:
-            window = list(islice(table.items(0), self.policy.window))
-        elif self.policy.takes_window:
-            window = list(islice(items, self.policy.window))
-            items = chain(window, items)
+        window, items = self._window(items, table)
+        self.policy = self.policy.for_items(window)
         if self._redactor:
-            items, window = map(self._redactor.item, items), list(map(self._redactor.item, window))
-        self.policy = self.policy.for_items([] if self._text_key else window)
+            items = map(self._redactor.item, items)
         if not self._order:
             self._order, items = choose_order(items, self._codebook, self._backend, self._variants)
         if self._text_key:
             questions = Questions(self._codebook, self._backend, self._order, best_only, self._variants)
             self._backend.keeping = WithoutTexts(self._codebook, questions, self._text_key)
         if self.policy.takes_texts:
-            yield from self._ask_about(self.policy.texts(window), source, count)
+            yield from self._ask_about(self.policy.texts(window), window, source, count)
         if position:
             self.kept = position
             yield Step(position)
@@ -211,6 +206,16 @@ class Job:
         yield from self._kept(chain(first, answered), position)
         self._keep_policy()
 
+    def _window(self, items: Iterator[Item], table: ItemTable | None) -> tuple[list[Item], Iterator[Item]]:
+        """Give the first items, as far as the policy takes them, and all again; none where no text may be kept."""
+        if not self.policy.takes_window or self._text_key:
+            return [], items
+        first = table.items(0) if table and table.source else items
+        window = list(islice(first, self.policy.window))
+        if first is items:
+            items = chain(window, items)
+        return list(map(self._redactor.item, window)) if self._redactor else window, items
+
     def _ask(self, items: Iterable[Item], best_only: Reading | None = None) -> Iterator[Answered]:
         return ask(
             items,
@@ -223,7 +228,7 @@ class Job:
             variants=self._variants,
         )
 
-    def _ask_about(self, texts: ContentFree, source: Json, count: int | None) -> Iterator[Step]:
+    def _ask_about(self, texts: ContentFree, like: Sequence[Item], source: Json, count: int | None) -> Iterator[Step]:
         """Ask about texts that say nothing, as a plan of their own beside that about the items."""
         beside = copy(self)
         name = self._uri or self._backend.name
@@ -233,7 +238,7 @@ class Job:
         last = self._store.last_row(beside._number)
         if last and last[0] + 1 == len(texts.all) and not self._file.failed(beside._number, also_final=False):
             return
-        answered = beside._ask(items_that_say(texts.all, self._codebook))
+        answered = beside._ask(items_that_say(texts.all, self._codebook, like))
         first = list(islice(answered, 1))
         if not self.plan:
             self._begin()
@@ -396,7 +401,8 @@ def retry(path: str | Path, number: int | None = None, *, also_final: bool = Fal
     with open_records(path) as records:
         file = JobFile(records)
         number = file.choose(number)
-        plan, codebook, failed = file.plans[number], file.codebook(number), file.failed(number, also_final=also_final)
+        plan, codebook = file.plans[number], file.codebook(number)
+        failed = [reply for one in file.beside(number) for reply in file.failed(one, also_final=also_final)]
     if not failed:
         return
     if not plan.uri:

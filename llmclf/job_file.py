@@ -83,8 +83,13 @@ class JobFile:
         one, two = (self.records.input(plan) for plan in (number, other))
         return self.plans[number].asks_with(self.plans[other]) and one == two
 
+    def beside(self, number: int) -> list[int]:
+        """Give the number of a plan and those of others that ask the same in other ways, or about texts."""
+        others = (other for other in self.plans if other != number)
+        return [number, *(other for other in others if self.plans[other].asks_with(self.plans[number]))]
+
     def choose(self, number: int | None) -> int:
-        """Give the number of a plan: the one given, or the only one about a table.
+        """Give the number of a plan that was asked about a table: the one given, or the only one.
 
         Raises:
             StoreError: there is no such plan, or there are several and none is given.
@@ -94,11 +99,11 @@ class JobFile:
         mains = self.mains
         if number is None and len(mains) == 1:
             return mains[0]
-        if number is None or number not in self.plans:
+        if number not in mains:
             hint = f"Give one of them with --plan: see `llmclf job status {path}`"
             if number is None:
                 raise StoreError(f"{path} holds {len(mains)} plans", hint)
-            raise StoreError(f"{path}: {unknown('plan', str(number), map(str, self.plans))}")
+            raise StoreError(f"{path}: {unknown('plan', str(number), map(str, mains))}")
         return number
 
     def codebook(self, number: int) -> Codebook:

@@ -3,14 +3,16 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from llmclf.annotations import LabelValue, label_text
 from llmclf.errors import InputError, MissingPackage
-from llmclf.student_fitting import Bools, Features, Floats
+from llmclf.student_fitting import Bools, Features, Floats, Split
 
 Vector = npt.NDArray[np.float32]
 
@@ -86,23 +88,49 @@ def choose_lessons(lessons: Iterable[Lesson]) -> tuple[list[Lesson], tuple[str, 
             f"a student has nothing to tell apart: all texts have the label {label_text(learned[0].label)}",
             "Have more texts labelled",
         )
-    as_asked = dict.fromkeys(label for lesson in learned for label in (*lesson.probabilities, *sorted(lesson.labels)))
-    codes = tuple(label for label in as_asked if label in counts and label not in too_rare)
+    as_asked = dict.fromkeys(label for lesson in learned for label in lesson.probabilities)
+    codes = tuple(label for label in (as_asked | dict.fromkeys(sorted(counts))) if counts[label] >= LEAST_OF_LABEL)
     if not codes:
         raise InputError(f"no label was given to {LEAST_OF_LABEL} texts", "Have more texts labelled")
     return learned, codes, too_rare
 
 
-def features_of(lessons: Sequence[Lesson]) -> tuple[Any, Features, Floats, Floats]:
-    """Give what is learned from: of words their TF-IDF, of embeddings standard scores with their mean and spread."""
-    vectors = [lesson.vector for lesson in lessons if lesson.vector is not None]
-    if not vectors:
-        words = vectorizer()
-        return words, words.fit_transform([lesson.text for lesson in lessons]), np.zeros((1, 1)), np.ones((1, 1))
-    dense = np.stack(vectors).astype(np.float64)
-    mean, spread = dense.mean(axis=0), dense.std(axis=0)
-    spread[spread == 0] = 1.0
-    return None, (dense - mean) / spread, mean[:, np.newaxis], spread[:, np.newaxis]
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """The texts as numbers: TF-IDF of their words, or standard scores of embeddings."""
+
+    features: Features
+    split: Split
+    words: Any
+    """scikit-learn's TfidfVectorizer; None where there are embeddings."""
+    mean: Floats
+    """Of each embedding's number, as the next: shape (dimensions, 1)."""
+    spread: Floats
+
+    @classmethod
+    def of(cls, lessons: Sequence[Lesson]) -> Self:
+        """Give the numbers that a student learns from.
+
+        Raises:
+            MissingPackage: scikit-learn is not installed.
+
+        """
+        vectors = [lesson.vector for lesson in lessons if lesson.vector is not None]
+        if not vectors:
+            texts = np.array([lesson.text for lesson in lessons], dtype=object)
+            words = vectorizer()
+            return cls(words.fit_transform(texts), partial(_split, texts), words, np.zeros((1, 1)), np.ones((1, 1)))
+        dense = np.stack(vectors).astype(np.float64)
+        mean, spread = dense.mean(axis=0), dense.std(axis=0)
+        spread[spread == 0] = 1.0
+        scores = (dense - mean) / spread
+        return cls(scores, lambda kept: (scores[kept], scores[~kept]), None, mean[:, np.newaxis], spread[:, np.newaxis])
+
+
+def _split(texts: npt.NDArray[np.object_], kept: Bools) -> tuple[Features, Features]:
+    # The words of a text that is held out must be as unknown as a new text's: they weigh in its length.
+    words = vectorizer()
+    return words.fit_transform(texts[kept]), words.transform(texts[~kept])
 
 
 def targets_of(lessons: Sequence[Lesson], codes: Sequence[str], given: Bools) -> Floats:

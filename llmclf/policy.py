@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from llmclf.annotations import FittedOn
-from llmclf.backends.base import AnswerForms, Likelihoods, Structured
+from llmclf.backends.base import Origin
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError, unknown
 from llmclf.items import Item
@@ -165,23 +165,34 @@ class Policy(BaseModel):
             return f"the label shares declared for {', '.join(self.prior)}"
         return f"equal label shares in the first {self.window} items" if self.learns else "no label shares"
 
-    def for_forms(self, forms: AnswerForms, *, best_only: bool = False) -> "Policy":
-        """Give the policy for answers of these forms: `default` is raw where no likelihoods are scored.
+    def for_origin(self, origin: Origin | None) -> "Policy":
+        """Give the policy for probabilities of this origin: `default` is raw where they are no likelihoods.
 
         Raises:
-            InputError: it takes likelihoods of all labels, and there will be none.
+            InputError: it takes other probabilities than there will be.
 
         """
-        if self.is_raw or (Likelihoods in forms and not best_only):
+        if self.is_raw or origin == "likelihoods":
             return self
         if self == DEFAULT:
             return RAW
-        if best_only or self.channel or (self.correction != "none" and forms == {Structured}):
+        if self.channel or (origin is None and self.correction != "none"):
             raise InputError(
                 f"the policy {self.name} takes the likelihoods of all labels, and here none are scored",
                 "Use the policy raw, or a local model",
             )
         return self
+
+    def for_best_only(self) -> "Policy":
+        """Give the policy where no more is scored than it takes to find the best label: `default` is raw.
+
+        Raises:
+            InputError: it takes the likelihoods of all labels.
+
+        """
+        if self.is_raw or self == DEFAULT:
+            return RAW
+        raise InputError(f"the policy {self.name} takes the likelihoods of all labels", "Leave out --best-only")
 
     @property
     def takes_window(self) -> bool:

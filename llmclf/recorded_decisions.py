@@ -34,6 +34,9 @@ class File(Protocol):
     def codebook(self, number: int) -> Codebook:
         """Give the codebook of a plan."""
 
+    def beside(self, number: int) -> list[int]:
+        """Give the number of a plan and those of others that ask the same in other ways, or about texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -69,13 +72,12 @@ class Sources:
     def __init__(self, file: File, number: int, policy: Policy) -> None:
         self._file = file
         self._number = number
-        self._plan = file.plans[number]
         self._policy = policy
         codebook = file.codebook(number)
         policy.check(codebook)
         self.asked = asked_questions(codebook, policy.variants)
-        alike = [other for other, plan in file.plans.items() if plan.asks_with(self._plan)]
-        tables = [other for other in (number, *alike) if self._is_of_same_table(other)]
+        alike = file.beside(number)
+        tables = [other for other in alike if self._is_of_same_table(other)]
         self._places = [self._find(asked, tables) for asked in self.asked]
         about_texts = [other for other in reversed(alike) if policy.takes_texts and self._has_texts(file.plans[other])]
         self._text_places = [self._find(asked, about_texts) for asked in self.asked] if policy.takes_texts else []

@@ -60,13 +60,13 @@ def load_student(path: str | Path) -> Student:
     """
     hint = "Give a file that `llmclf distil --save` wrote"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about: dict[str, Any] = json.loads(arrays.pop("about").tobytes())
         version = about.pop("version")
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}", hint) from None
-    except (ValueError, KeyError, BadZipFile, AttributeError):
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint) from None
+    except (ValueError, TypeError, KeyError, EOFError, BadZipFile):
         raise InputError(f"{path} is no student", hint) from None
     if version != _VERSION:
         raise InputError(f"{path} is a student of version {version}, and this llmclf reads {_VERSION}", hint)

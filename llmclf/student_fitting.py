@@ -1,7 +1,8 @@
 """How a student learns: one logistic regression a label, whose strength and calibration are cross-fitted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Features = Any
 """A row a text: an array, or a sparse matrix of SciPy, which has no types."""
+Split: TypeAlias = Callable[[Bools], tuple[Features, Features]]
 
 FOLDS: Final = 5
 STRENGTHS: Final = (0.3, 1.0, 3.0, 10.0)
@@ -32,11 +34,12 @@ class Fitted:
     strength: float
 
 
-def fit(features: Features, targets: Floats, given: Bools, fold: Ints, *, is_set: bool) -> Fitted:
+def fit(features: Features, split: Split, targets: Floats, given: Bools, fold: Ints, *, is_set: bool) -> Fitted:
     """Fit on all texts with the strength whose cross-fitted probabilities have the least log loss.
 
     Args:
         features: of n texts.
+        split: gives the features of some of the texts, and of the others as if they were new.
         targets: the teacher's probability of each label, or 0 and 1: shape (n, q).
         given: which labels the teacher gave, to which the probabilities are calibrated: shape (n, q).
         fold: which texts are held out together: shape (n,), from 0 to `FOLDS` - 1.
@@ -46,19 +49,21 @@ def fit(features: Features, targets: Floats, given: Bools, fold: Ints, *, is_set
         MissingPackage: scikit-learn is not installed.
 
     """
-    best: tuple[float, float, Floats, _Scale] | None = None
-    for strength in STRENGTHS:
-        scores = _held_out_scores(features, targets, fold, strength)
-        scale = _calibrated(scores, given, is_set=is_set)
-        if best is None or scale.loss < best[0]:
-            best = scale.loss, strength, scores, scale
-    assert best is not None
-    _, strength, scores, scale = best
+    by_strength = {strength: np.empty_like(targets) for strength in STRENGTHS}
+    for number in range(FOLDS):
+        held_out = fold == number
+        learned, new = split(~held_out)
+        for strength, scores in by_strength.items():
+            weights, bias = _one_vs_rest(learned, targets[~held_out], strength)
+            scores[held_out] = new @ weights + bias
+    scales = {strength: _calibrated(scores, given, is_set=is_set) for strength, scores in by_strength.items()}
+    strength = min(scales, key=lambda strength: scales[strength].loss)
+    scale = scales[strength]
     weights, bias = _one_vs_rest(features, targets, strength)
     return Fitted(
         weights * scale.slope,
         bias * scale.slope + scale.offset,
-        probabilities_of(scores * scale.slope + scale.offset, is_set=is_set),
+        probabilities_of(by_strength[strength] * scale.slope + scale.offset, is_set=is_set),
         strength,
     )
 
@@ -75,15 +80,6 @@ def probabilities_of(scores: Floats, *, is_set: bool) -> Floats:
     from scipy.special import expit, softmax  # type: ignore[import-untyped]  # scipy has no types
 
     return np.asarray(expit(scores) if is_set else softmax(scores, axis=1))
-
-
-def _held_out_scores(features: Features, targets: Floats, fold: Ints, strength: float) -> Floats:
-    scores = np.empty_like(targets)
-    for number in range(FOLDS):
-        held_out = fold == number
-        weights, bias = _one_vs_rest(features[~held_out], targets[~held_out], strength)
-        scores[held_out] = features[held_out] @ weights + bias
-    return scores
 
 
 def _one_vs_rest(features: Features, targets: Floats, strength: float) -> tuple[Floats, Floats]:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from string import ascii_uppercase
 from typing import Any, Literal, Self
 
@@ -101,12 +102,27 @@ def orders(count: int) -> tuple[Variant, ...]:
     return tuple(Variant("order", number, count) for number in range(1, count))
 
 
-def items_that_say(texts: Iterable[str], codebook: Codebook) -> list[Item]:
-    """Make items of texts that stand for no item, in the codebook's unit."""
+def items_that_say(texts: Iterable[str], codebook: Codebook, like: Iterable[Item] = ()) -> list[Item]:
+    """Make items of texts that stand for no item, in the codebook's unit.
+
+    In a conversation those speak who do in the longest of the items that it is to be like, each some of the words or,
+    where there are too few, all of them.
+    """
     ids = ((f"content-free {number}", text) for number, text in enumerate(texts, 1))
-    if codebook.unit == "conversation":
-        return [Item(name, turns=(Turn("A", text),)) for name, text in ids]
-    return [Item(name, text=text) for name, text in ids]
+    if codebook.unit == "text":
+        return [Item(name, text=text) for name, text in ids]
+    longest = max((item.turns for item in like if not item.problem), key=len, default=())
+    speakers = [turn.speaker for turn in longest] or ["A"]
+    return [Item(name, turns=tuple(map(Turn, speakers, _shared(text, len(speakers))))) for name, text in ids]
+
+
+def _shared(text: str, count: int) -> list[str]:
+    """Give each of so many speakers some of a text's words, or all."""
+    words = text.split()
+    if len(words) < count:
+        return [text] * count
+    ends = [len(words) * number // count for number in range(count + 1)]
+    return [" ".join(words[begin:end]) for begin, end in pairwise(ends)]
 
 
 def random_words(items: Iterable[Item], count: int) -> tuple[str, ...]:

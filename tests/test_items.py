@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from llmclf.errors import InputError, TableError
-from llmclf.items import Item, ItemColumns, Turn, check_items, items_of, items_of_rows, read_items, stream_items
+from llmclf.items import (
+    Item,
+    ItemColumns,
+    Turn,
+    check_items,
+    items_of,
+    items_of_rows,
+    items_with_rows,
+    read_items,
+    stream_items,
+)
 from llmclf.status import Status
 from llmclf.tables import FORMATS
 
@@ -279,3 +289,13 @@ def test_texts_from_python_are_numbered() -> None:
 def test_what_is_no_text_is_refused(value: object) -> None:
     with pytest.raises(InputError, match=rf"value 1 is {type(value).__name__}, not text\. Give one column of texts"):
         items_of(["a", value])
+
+
+def test_items_come_with_the_rows_that_hold_them(tmp_path: Path) -> None:
+    path = tmp_path / "talk.csv"
+    path.write_text("talk,speaker,text,more\na,A,hi,1\na,B,ho,2\nb,A,hm,3\n")
+    found = list(items_with_rows(path, ItemColumns(conversation="talk")))
+    assert [item for item, _ in found] == list(read_items(path, ItemColumns(conversation="talk")))
+    assert [[row["more"] for row in rows] for _, rows in found] == [["1", "2"], ["3"]]
+    alone = list(items_with_rows(path, ItemColumns(id="more")))
+    assert [(item.id, [row["more"] for row in rows]) for item, rows in alone] == [(n, [n]) for n in "123"]

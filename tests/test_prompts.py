@@ -194,6 +194,88 @@ def test_a_template_may_extend_the_default(tmp_path: Path) -> None:
     assert messages["user"].endswith("- bad\n\nText:\nwords")
 
 
+CHANNEL = (
+    "What is it?\n"
+    "Write a text for which the answer is:\n"
+    "- good: It is good.\n"
+    "  Includes: praise\n"
+    "  Excludes: irony\n"
+    "  Example: Nice!"
+)
+
+
+def test_the_channel_asks_for_a_text_that_has_the_label() -> None:
+    assert contents(PROMPT.channel(CHOICE, LABELS[0])) == {
+        "system": "Read closely.",
+        "user": CHANNEL,
+        "assistant": "Text:",
+    }
+    assert contents(TALK_PROMPT.channel(CHOICE, LABELS[1])) == {
+        "user": "What is it?\nWrite a conversation for which the answer is:\n- bad",
+        "assistant": "Conversation:",
+    }
+
+
+def test_the_channel_asks_for_a_text_to_which_a_label_of_a_set_applies_or_does_not() -> None:
+    with_it, without = (contents(PROMPT.channel(SET, LABELS[1], applies=applies))["user"] for applies in (True, False))
+    assert with_it == "Which apply?\nWrite a text to which this label applies:\n- bad"
+    assert without == "Which apply?\nWrite a text to which this label does not apply:\n- bad"
+
+
+@given(WORDS)
+def test_what_a_conversation_says_is_the_same_to_the_channel_as_in_a_prompt(words: str) -> None:
+    item = Item("1", turns=(Turn("A", words), Turn(words, "x")))
+    assert messages_equal_but_for_the_item(TALK_PROMPT, [item]) == [item.words]
+
+
+def own_channel(folder: Path, template: str) -> Prompt:
+    rendered(folder, "{% block user %}{{ item.text }}{% endblock %}")
+    (folder / "channel.jinja").write_text(template)
+    return Prompt(Codebook.load(folder))
+
+
+def test_a_channel_of_ones_own(tmp_path: Path) -> None:
+    template = "{% block user %}{{ codebook.name }} {{ question.ask }} {{ label.name }} {{ applies }}{% endblock %}"
+    prompt = own_channel(tmp_path, template)
+    assert contents(prompt.channel(CHOICE, LABELS[0])) == {"user": "b What is it? good True"}
+    assert prompt.channel_sources == {"channel.jinja": template}
+    assert set(prompt.sources) == {"prompt.jinja"}
+
+
+def test_a_channel_of_ones_own_may_extend_the_default(tmp_path: Path) -> None:
+    prompt = own_channel(
+        tmp_path, '{% extends "default_channel.jinja" %}{% block reply %}{{ super() | upper }}{% endblock %}'
+    )
+    assert contents(prompt.channel(CHOICE, LABELS[0])) == {
+        "system": "Read closely.",
+        "user": CHANNEL,
+        "assistant": "TEXT:",
+    }
+    assert set(prompt.channel_sources) == {"channel.jinja", "default_channel.jinja", "default.jinja"}
+
+
+def test_the_channel_leaves_the_sources_of_the_prompt_as_they_are() -> None:
+    assert set(PROMPT.sources) == {"default.jinja"}
+    assert set(PROMPT.channel_sources) == {"default_channel.jinja", "default.jinja"}
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% block user %}{{ item.text }}{% endblock %}", "line 1: 'item' is undefined. A template has: .*, applies$"),
+        ("{% block user %}{{ label.name }{% endblock %}", "line 1: unexpected '}'$"),
+        ("{% block reply %}{{ label.name }}{% endblock %}", "its block 'user' is empty"),
+        ("{% extends 'channel.jinja' %}", "recursion"),
+    ],
+)
+def test_a_fault_in_a_channel_is_one_line_that_names_the_file(tmp_path: Path, template: str, message: str) -> None:
+    prompt = own_channel(tmp_path, template)
+    with pytest.raises(PromptError, match=message) as error:
+        prompt.channel(CHOICE, LABELS[0])
+    assert str(error.value).startswith(str(tmp_path / "channel.jinja"))
+    assert "\n" not in str(error.value)
+
+
 FAULTS = {
     "undefined variable": (
         "{% block user %}\n\n{{ qestion.ask }}{% endblock %}",

@@ -222,6 +222,10 @@ class Backend(Protocol):
         """The answer forms that it can give."""
 
     @property
+    def origin(self) -> Origin | None:
+        """Where the probabilities that it gives come from; None where it says labels alone."""
+
+    @property
     def ahead(self) -> int:
         """How many requests it may take before it gives a reply."""
 

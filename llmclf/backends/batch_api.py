@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from llmclf.backends.base import Failure, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import Failure, Json, Likelihoods, Origin, Reply, Request, Structured
 from llmclf.backends.batch_files import Batch, is_settled
 from llmclf.backends.batch_ledger import Ledger, Queue
 from llmclf.backends.batch_service import ENDPOINT, BatchService
@@ -81,6 +81,7 @@ class BatchBackend:
     """
 
     forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
+    origin: Origin | None = None
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from llmclf.backends.base import (
     Failure,
     Identity,
     Json,
+    Origin,
     Reply,
     Request,
     Scores,
@@ -70,6 +71,7 @@ class DecisionsBackend:
     """
 
     forms: AnswerForms = frozenset({Typed})
+    origin: Origin | None = "decisions"
 
     def __init__(
         self,

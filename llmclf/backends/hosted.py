@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from llmclf.backends.base import Failure, Json, Likelihoods, Reply, Request, Scores, Structured
+from llmclf.backends.base import Failure, Json, Likelihoods, Origin, Reply, Request, Scores, Structured
 from llmclf.backends.caller import Caller
 from llmclf.backends.chat_answer import ChatAnswer
 from llmclf.backends.chat_errors import AttemptError
@@ -79,8 +79,10 @@ class HostedBackend:
         self.address = self._server.address
         self.name = model
         self.forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Structured})
+        self.origin: Origin | None = None
         if top_logprobs is not None:
             self.forms |= {Likelihoods}
+            self.origin = "logprobs"
         self.identity = self._server.identity
         self.resolved: Mapping[str, Json] = self._server.settings
         self.measured: Mapping[str, Json] = {}

@@ -13,6 +13,7 @@ from llmclf.backends.base import (
     Identity,
     Json,
     Likelihoods,
+    Origin,
     Reading,
     Reply,
     Request,
@@ -77,6 +78,7 @@ class LocalBackend:
     """
 
     forms: frozenset[type[Likelihoods] | type[Structured]] = frozenset({Likelihoods, Structured})
+    origin: Origin = "likelihoods"
 
     def __init__(
         self,

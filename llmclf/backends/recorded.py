@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
-from llmclf.backends.base import Backend, Identity, Json, Likelihoods, Reply, Request, Structured
+from llmclf.backends.base import Backend, Identity, Json, Likelihoods, Origin, Reply, Request, Structured
 from llmclf.budget import Budget
 from llmclf.record_json import identity_digest, renumbered, request_key
 from llmclf.store import Store
@@ -62,6 +62,7 @@ class RecordedBackend:
         self.identity = backend.identity
         self._identity_digest = identity_digest(backend.identity)
         self.forms = backend.forms
+        self.origin = backend.origin
         self.resolved = backend.resolved
         self.measured = backend.measured
         self._sends_later = isinstance(backend, SendsLater)
@@ -196,6 +197,11 @@ class ScriptedBackend:
         self.resolved: Mapping[str, Json] = {}
         self.measured: Mapping[str, Json] = {}
         self.ahead = ahead
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the probabilities that it gives come from."""
+        return "likelihoods" if Likelihoods in self.forms else None
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Reply]:
         """Answer one request after the other; see `Backend.answer`."""

@@ -112,10 +112,10 @@ def parse_regions(regions: str) -> Sequence[str]:
 
 def parse_policy(name: str | None, *, best_only: bool = False) -> "Policy":
     """Read a policy by its name, or from a file."""
-    from llmclf.backends.base import Likelihoods
     from llmclf.policy import Policy
 
-    return Policy.load(name or "default").for_forms(frozenset({Likelihoods}), best_only=best_only)
+    policy = Policy.load(name or "default")
+    return policy.for_best_only() if best_only else policy
 
 
 def parse_order(name: str | None) -> "Order | None":

@@ -110,7 +110,7 @@ def estimate(
                 samples=samples or 1,
                 price=None if price_by_model is None else price_of(engine.name, price_by_model),
                 requests_per_minute=requests_per_minute,
-                variants=decides_by.for_forms(engine.forms).variants,
+                policy=decides_by.for_origin(engine.origin),
             )
         finally:
             engine.close()

@@ -46,7 +46,10 @@ def status(path: JobArgument, as_json: JsonOption = False) -> None:
             book = file.codebook(number)
             by = f"{plan.annotator} ({plan.uri})" if plan.uri else plan.annotator
             terminal.print(f"plan {number}: {book.name}, by {by}", markup=False)
-            terminal.print(f"  {one.items} items, {_statuses(one)}", markup=False)
+            if plan.variants:
+                terminal.print(f"  asked in the ways {', '.join(map(str, plan.ways))}", markup=False)
+            what = "texts that say nothing" if plan.is_about_texts else "items"
+            terminal.print(f"  {one.items} {what}, {_statuses(one)}", markup=False)
             spent = file.spent(number)
             if spent.prompt_tokens:
                 terminal.print(
@@ -174,6 +177,9 @@ def _to_dict(file: "JobFile", number: int, found: "Progress") -> dict[str, Any]:
         "annotator": plan.annotator,
         "order": plan.order,
         "samples": plan.samples,
+        "ways": [str(way) for way in plan.ways],
+        "about_texts": plan.is_about_texts,
+        "policy": dict(plan.policy) or None,
         "model": dict(plan.identity["model"]),
         "settings": dict(plan.settings),
         "items": found.items,

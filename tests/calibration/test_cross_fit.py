@@ -34,8 +34,9 @@ def test_items_without_a_label_are_calibrated_by_all_that_have_one() -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.permutations(range(150)))
-def test_the_order_of_the_rows_does_not_matter(order: list[int]) -> None:
+@given(st.integers(0, 10**6))
+def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(150)
     found = cross_fit("temperature", X, LABELS, ITEMS)
     other = cross_fit("temperature", X[order], LABELS[order], [ITEMS[row] for row in order])
     assert (other.fold == found.fold[order]).all()

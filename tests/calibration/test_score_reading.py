@@ -26,10 +26,19 @@ def test_each_reading_has_its_value() -> None:
 
 def test_of_equals_the_lower_value_is_read() -> None:
     assert read("mode", 0.1, 0.45, 0, 0.45) == 2
-    assert read("median", 0.1, 0.4, 0.3, 0.2) == 2  # .1 + .4 may be a little off .5
+    assert read("median", 0.1, 0.4, 0.3, 0.2) == 2
     assert read("median", *(np.array([1, 1, 1, 3]) / 6)) == 3
     assert read("expected", 0, 0, 0.5, 0.5) == 3
     assert read("expected", 0.5, 0.5, 0, 0) == 1
+
+
+def test_rounding_does_not_break_ties() -> None:
+    p = np.array([0.03, 0.29, 0.18, 0.5])
+    assert np.cumsum(p)[2] < 0.5
+    assert read("median", *p) == 3
+    p = np.array([0, 0.54, 0.44, 0.02])
+    assert expected_values(p[np.newaxis], VALUES)[0] > 2.5
+    assert read("expected", *p) == 2
 
 
 @given(WEIGHTS)

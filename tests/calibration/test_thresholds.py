@@ -71,6 +71,8 @@ def test_of_equally_good_thresholds_that_nearest_to_one_half_is_chosen() -> None
     assert tune_thresholds("accuracy", p, truth).thresholds == pytest.approx((0.4,))
     p, truth = one_label((0.1, 10, 0), (0.4, 2, 1), (0.8, 8, 8))  # .25 or .6
     assert tune_thresholds("accuracy", p, truth).thresholds == pytest.approx((0.6,))
+    p, truth = one_label((0.0, 10, 0), (0.5, 2, 1), (1.0, 8, 8))  # .25 or .75
+    assert tune_thresholds("accuracy", p, truth).thresholds == (0.75,)
 
 
 def test_all_and_none_are_possible() -> None:
@@ -94,6 +96,18 @@ def test_micro_f1_sets_the_threshold_of_a_common_label_against_that_of_a_rare_on
     p, truth = np.hstack([good[0], hopeless[0]]), np.hstack([good[1], hopeless[1]])
     assert tune_thresholds("macro-f1", p, truth).apply(p)[:, 1].all()
     assert not tune_thresholds("micro-f1", p, truth).apply(p)[:, 1].any()
+
+
+def test_labels_too_rare_for_a_threshold_count_for_that_of_others() -> None:
+    """Their hits raise the F1 that can be had, and with it what a further label has to bring."""
+    doubtful = one_label((0.2, 40, 0), (0.4, 20, 9), (0.9, 20, 20))
+    rare = np.zeros((80, 20)), np.zeros((80, 20), dtype=bool)
+    rare[0][:4] = 1
+    rare[1][:4] = True
+    alone = tune_thresholds("micro-f1", *doubtful)
+    among = tune_thresholds("micro-f1", np.hstack([doubtful[0], rare[0]]), np.hstack([doubtful[1], rare[1]]))
+    assert alone.thresholds == pytest.approx((0.3,))
+    assert among.thresholds == pytest.approx((0.65, *[0.5] * 20))
 
 
 def test_thresholds_can_be_saved() -> None:

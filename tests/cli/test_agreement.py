@@ -41,7 +41,7 @@ def test_without_a_scale_the_labels_that_occur_are_the_scale_and_it_is_said(cli:
 def test_what_annotate_wrote_is_read_with_no_editing(cli: Cli, folder: Path) -> None:
     cli("annotate", "in.csv", "--codebook", "mood.toml", "--out", "out.csv")
     labels = {"a": "glad", "b": "sad", "c": "sad"}
-    people = "".join(f"{item},mood,anna,expert,{label},,,,,ok\n" for item, label in labels.items())
+    people = "".join(f"{item},mood,anna,expert,{label},,,,,ok,,,\n" for item, label in labels.items())
     with (folder / "out.csv").open("a") as file:
         file.write(people)
     run = cli("agreement", "out.csv", "--level", "nominal", "--scale", "glad,sad", "--json")

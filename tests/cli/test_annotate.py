@@ -378,11 +378,11 @@ def test_local_only_takes_a_model_or_a_server_on_this_machine(cli: Cli, folder: 
 def test_a_limit_stops_before_it_is_passed_and_the_same_command_goes_on(cli: Cli, folder: Path) -> None:
     (folder / "more.csv").write_text("id,text\na,One.\nb,Two.\nc,Two.\nd,Three.\ne,Four.\n")
     arguments = ["annotate", "more.csv", "--codebook", "mood.toml", "--out", "out.csv"]
-    first = cli(*arguments, "--max-requests", 3)
+    first = cli(*arguments, "--max-requests", 6)  # of which three are about texts that say nothing
     assert first.code == 6
-    assert first.err.splitlines()[-1] == "llmclf: stopped at the limit of 3 requests. The same command goes on"
+    assert first.err.splitlines()[-1] == "llmclf: stopped at the limit of 6 requests. The same command goes on"
     assert not (folder / "out.csv").exists()
-    last = cli(*arguments, "--max-requests", 3, "--json")
+    last = cli(*arguments, "--max-requests", 6, "--json")
     assert last.code == 0
     assert json.loads(last.out)["asked"] == 1  # of five texts two are equal
     assert len(read(folder / "out.csv")) == 5

@@ -15,7 +15,7 @@ def test_one_json_object_a_text_in_order(cli: Cli) -> None:
     rows = [json.loads(line) for line in run.out.splitlines()]
     assert [row["text"] for row in rows] == ["I love it", "It broke"]
     for row in rows:
-        assert list(row) == ["text", "question", "label", "probabilities", "origin", "samples", "status"]
+        assert list(row) == ["text", "question", "label", "probabilities", "origin", "samples", "status", "policy"]
         assert set(row["probabilities"]) == {"positive", "negative"}
         assert sum(row["probabilities"].values()) == pytest.approx(1)
         assert row["label"] == max(row["probabilities"], key=row["probabilities"].__getitem__)

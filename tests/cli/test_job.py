@@ -186,9 +186,9 @@ def test_several_codebooks_share_a_job_file(cli: Cli, folder: Path) -> None:
     assert run.code == 2
     assert "holds 2 plans" in run.err
     assert "llmclf job status job.sqlite" in run.err
-    assert cli("job", "export", "job.sqlite", "--out", "again.csv", "--plan", "2").code == 0
+    assert cli("job", "export", "job.sqlite", "--out", "again.csv", "--plan", "3").code == 0
     assert (folder / "again.csv").read_text() == (folder / "other.csv").read_text()
-    assert "unknown plan '3': known are '1', '2'" in cli("job", "failures", "job.sqlite", "--plan", "3").err
+    assert "unknown plan '2': known are '1', '3'" in cli("job", "failures", "job.sqlite", "--plan", "2").err
 
 
 def test_an_input_that_has_become_shorter_leaves_no_rows_behind(cli: Cli, folder: Path) -> None:
