@@ -102,7 +102,7 @@ def calibration_error(probabilities: Floats, truth: Ints) -> float:
 def weights_for_share(truth: Ints, share: float) -> Floats:
     """Give weights under which the first of two labels has this share."""
     is_first = truth == 0
-    return np.where(is_first, share / is_first.mean(), (1 - share) / (~is_first).mean())
+    return np.asarray(np.where(is_first, share / is_first.mean(), (1 - share) / (~is_first).mean()))
 
 
 @dataclass(frozen=True)

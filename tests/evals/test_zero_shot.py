@@ -176,7 +176,8 @@ def test_a_cascade_needs_a_better_model(tmp_path: Path) -> None:
     strong = record(large, scripted("strong", 2.0), tmp_path / "strong", ASKED)
     policy = CANDIDATES[3]
     shown = cascade([("weak", weak), ("strong", strong)], policy)
-    assert (shown.cheap, shown.better, shown.saved) == ("weak", "strong", pytest.approx(0.5, abs=0.05))
+    assert (shown.cheap, shown.better, shown.verdict) == ("weak", "strong", "worse")
+    assert shown.saved == pytest.approx(0.5, abs=0.05)
     assert "no model leads" in cascade([("strong", strong), ("strong again", strong)], policy).problem
     few = Recorded(tiny(), strong.path)
     assert "fewer than 1,000" in cascade([("weak", few), ("strong", few)], policy).problem
@@ -184,7 +185,7 @@ def test_a_cascade_needs_a_better_model(tmp_path: Path) -> None:
 
 def test_a_peer_answers_each_text_once() -> None:
     task = replace(SHORT.task("", FRAME), repeats=0)
-    asked = []
+    asked: list[str] = []
 
     def answer(texts: tuple[str, ...]) -> list[str | None]:
         asked.extend(texts)
