@@ -7,7 +7,7 @@ What the default is on a task was chosen on all other tasks (leave one task out)
 and assume no label shares: C. Guo et al. 2017 (calibration error, temperature), Zhao et al. 2021 (content-free
 texts), Fei et al. 2023 (texts of random words), Zhou et al. 2024 (batch calibration, shown beside). Peers get the same
 weights and the words of llmclf's plain prompt; each runs in an environment of its own. All that models say is kept
-in --cache, and not asked again.
+in --cache, and not asked again. The student is shown by `python -m evals.distil`.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def _answers(name: str, options: argparse.Namespace) -> Iterator[tuple[Recorded,
     """Give what a model's records of each task are, and what each peer answers with the same model."""
     path = embedded_model() if name == "smollm2" else gemma(options.environments)
     asked = Peers(path, options.environments, options.cache / "peers")
-    most = _QUICK if options.quick else _MOST[name]
+    most = options.texts or (_QUICK if options.quick else _MOST[name])
     backend = LocalBackend(path)
     try:
         for task in load(options.tasks, most):
@@ -120,6 +120,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     for option, known in (("tasks", tuple(TASKS)), ("peers", NAMES), ("models", tuple(MODELS))):
         parser.add_argument(f"--{option}", type=names_of(known), default=known, help=f"of {','.join(known)}")
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK} texts a task")
+    most = ", ".join(f"{count:,} with {name}" for name, count in _MOST.items())
+    parser.add_argument("--texts", type=int, help=f"of a task, at most; by default {most}")
     cache = Path(".cache")
     parser.add_argument("--cache", type=Path, default=cache / "zero_shot", help="where all answers are kept")
     parser.add_argument("--environments", type=Path, default=cache / "peers", help="where the peers are installed")
