@@ -17,7 +17,7 @@ _NEUTRAL: Final[Mapping[str, Mapping[str, object]]] = {
     "content-free and random words": {"random_texts": 20},
 }
 _READINGS: Final[tuple[Literal["sum", "mean"], ...]] = ("sum", "mean")
-_TEMPERATURES: Final = (1.0, 0.7, 0.5, 0.35)
+_TEMPERATURES: Final = (1.0, 0.7, 0.5, 0.35, 0.25)
 
 
 def _candidates() -> tuple[Policy, ...]:

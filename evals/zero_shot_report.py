@@ -12,7 +12,8 @@ _SYSTEM = 30
 
 def own_shares(found: Found, model: str, task: str) -> Iterator[str]:
     """Give one task's table at the data's own label shares."""
-    yield f"\n{model}, {task}: llmclf default is {found.chosen[task]!r}, the best on all other tasks"
+    yield f"\n{model}, {task}"
+    yield f"default, as chosen on all other tasks: {found.chosen[task]}"
     yield f"{'':<{_SYSTEM}}{'n':>5}{'acc':>6}{'F1':>6}{'loss':>7}{'Brier':>7}{'ECE':>6}{'shares':>8}{'invalid':>9}"
     for row in _of(found.rows, model, task, None):
         m = row.measures
@@ -25,12 +26,12 @@ def own_shares(found: Found, model: str, task: str) -> Iterator[str]:
 
 def differences_table(found: Found, model: str) -> Iterator[str]:
     """Give llmclf's differences from the peers at the data's own label shares."""
-    yield f"\n{model}: llmclf's default less each peer on the same texts, with 95 % intervals of the paired bootstrap"
-    yield f"{'':<16}{'':<19}{'macro-F1':<21}{'log loss':<23}Brier"
+    yield f"\n{model}: llmclf's default less each peer on the same texts; 95 % intervals, * clear of 0"
+    yield f"{'':<13}{'':<18}{'macro-F1':<23}{'log loss':<23}Brier"
     for row in found.rows:
         if row.model == model and row.share is None and row.differences:
             cells = [_interval(row.differences.get(name)) for name in ("macro_f1", "log_loss", "brier")]
-            yield f"{row.task[:15]:<16}{row.system:<19}{cells[0]:<21}{cells[1]:<23}{cells[2]}".rstrip()
+            yield f"{row.task[:12]:<13}{row.system:<18}{cells[0]:<23}{cells[1]:<23}{cells[2]}".rstrip()
 
 
 def resampled(found: Found, model: str, task: str) -> Iterator[str]:
@@ -66,7 +67,7 @@ def labelled_table(found: Found) -> Iterator[str]:
 
 def abstention_table(found: Found) -> Iterator[str]:
     """Give what can be answered at a risk of 10 %."""
-    yield "\nAt most 10 % wrong of what is answered, with probability .9: thresholds by 200 labels, 500 times"
+    yield "\nAt most 10 % wrong of what is answered, with probability .9: thresholds by 200 labels, 500 draws"
     yield f"{'':<27}{'':<16}{'answered':>9}{'found':>7}{'broken':>8}   just p >= .9: answered, wrong"
     for one in found.abstaining:
         broken = f"{one.violated:.3f} ± {one.monte_carlo_error:.3f}"
