@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from llmclf.frames import annotate_frame
     from llmclf.items import Item, ItemColumns, ItemTable, Turn, read_items
     from llmclf.job import Job
+    from llmclf.policy import Policy
     from llmclf.status import Status
     from llmclf.store import Store
 
@@ -31,6 +32,7 @@ _HOMES = {
     "Kind": "annotations",
     "Label": "codebook",
     "LlmclfError": "errors",
+    "Policy": "policy",
     "Question": "codebook",
     "RecordedBackend": "backends.recorded",
     "Status": "status",
@@ -56,6 +58,7 @@ __all__ = [
     "Kind",
     "Label",
     "LlmclfError",
+    "Policy",
     "Question",
     "RecordedBackend",
     "Status",

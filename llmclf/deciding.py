@@ -123,12 +123,12 @@ class Decider:
         return log_softmax(log_p - self._offsets[question.name])
 
     def _pool(self, question: Question, log_p: Floats) -> Floats:
-        pooled = log_p.mean(axis=1)
+        pooled = log_softmax(log_p.mean(axis=1) / self.policy.temperature)
         shares = self.policy.prior.get(question.name)
         if shares:
             by_code = {question.read(label): share for label, share in shares.items()}
-            pooled = pooled + np.log([by_code[code] for code in question.codes])
-        return log_softmax(pooled / self.policy.temperature)
+            pooled = log_softmax(pooled + np.log([by_code[code] for code in question.codes]))
+        return pooled
 
     def _decide_question(
         self, question: Question, items: Sequence[str], replies: Sequence[ItemReplies]
@@ -165,10 +165,10 @@ class Decider:
     def _vote(self, question: Question, said: Sequence[Sequence[Reply]]) -> Decision:
         """Give the label that most ways of asking bring, of equals the one that comes first."""
         ways = [self._asked[place] for place in self._questions[question]]
-        told = [decide(way.question, said[place]) for way, place in zip(ways, self._questions[question], strict=True)]
+        told = [base_decision(way, said[place]) for way, place in zip(ways, self._questions[question], strict=True)]
         if len(told) == 1:
             return told[0]
-        labels = [_base_label(way, one) for way, one in zip(ways, told, strict=True)]
+        labels = [one.label for one in told]
         ((label, count),) = Counter(labels).most_common(1)
         votes = Counter(code for one in labels for code in ((one,) if isinstance(one, str) else one or ()))
         first = told[labels.index(label)]
@@ -198,9 +198,15 @@ class _Read:
         return np.array([status is Status.OK for status in self.statuses], dtype=np.bool_)
 
 
-def _base_label(way: Asked, decision: Decision) -> str | tuple[str, ...] | None:
-    codes = dict(zip(way.question.codes, way.codes, strict=True))
-    if isinstance(decision.label, tuple):
-        said = {codes[code] for code in decision.label}
-        return tuple(code for code in way.base.codes if code in said)
-    return None if decision.label is None else codes[decision.label]
+def base_decision(asked: Asked, replies: Sequence[Reply]) -> Decision:
+    """Decide on the replies to a question asked in one way, and say it in the codebook's codes and their order."""
+    decision = decide(asked.question, replies)
+    codes = dict(zip(asked.question.codes, asked.codes, strict=True))
+    told = {codes[code]: p for code, p in (decision.probabilities or {}).items()}
+    label = decision.label
+    if isinstance(label, tuple):
+        said = {codes[code] for code in label}
+        label = tuple(code for code in asked.base.codes if code in said)
+    elif label is not None:
+        label = codes[label]
+    return replace(decision, label=label, probabilities={code: told[code] for code in asked.base.codes if code in told})

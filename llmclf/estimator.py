@@ -70,9 +70,9 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         self.classes_ = np.array(sorted(_class_by_code(question).values()))
         self.backend_ = open_backend(self.backend) if isinstance(self.backend, str) else self.backend
         policy = self.policy if isinstance(self.policy, Policy) else Policy.load(self.policy)
-        policy.check(self.codebook_)
         texts = [] if X is None else items_of(texts_of(X))
-        self.decider_ = learn(texts, self.codebook_, self.backend_, policy.for_origin(self.backend_.origin))
+        policy = policy.for_answers(self.codebook_, self.backend_.origin)
+        self.decider_ = learn(texts, self.codebook_, self.backend_, policy)
         return self
 
     def predict(self, X: Any) -> Any:  # noqa: ANN401, N803 - scikit-learn's own signature

@@ -62,7 +62,7 @@ def _annotations(
             if isinstance(backend, str):
                 backend = open_backend(backend)
                 undo.callback(backend.close)
-            yield from annotate(items, codebook, backend, policy=policy.for_origin(backend.origin))
+            yield from annotate(items, codebook, backend, policy=policy.for_answers(codebook, backend.origin))
 
 
 def library_of(data: object) -> str:

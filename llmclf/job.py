@@ -18,14 +18,14 @@ from llmclf.classifier import RE_ASK, Answered, ask
 from llmclf.codebook import Codebook
 from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
-from llmclf.job_file import JobFile, open_records, redactions_of
-from llmclf.plan import Plan, Terms, plan_key, versions
+from llmclf.job_file import JobFile, redactions_of
+from llmclf.plan import Plan, Terms, find_plan, plan_key, versions
 from llmclf.policy import RAW, ContentFree, Policy
 from llmclf.prompts import Order, Prompt
 from llmclf.records import ItemRow
 from llmclf.redaction import Redactor
 from llmclf.store import Store
-from llmclf.variants import PLAIN, asked_questions, items_that_say
+from llmclf.variants import PLAIN, Variant, asked_questions, items_that_say
 from llmclf.without_texts import WithoutTexts, is_without_text, keyed_hash
 
 
@@ -57,6 +57,7 @@ class Job:
         text_key: where texts are not to be kept: the key of the hashes in their place; see `text_key`.
         plan_number: of the plan in the file that is gone on with; None finds it by codebook, prompt and backend.
         policy: decides on labels; what it takes beside the plain answers is asked, too.
+        variants: for a stability audit alone: asks in these ways, beside the plan about the same table.
 
     Raises:
         InputError: a setting or the order differs from those that the job was begun with, or the model does.
@@ -83,12 +84,12 @@ class Job:
         text_key: bytes | None = None,
         plan_number: int | None = None,
         policy: Policy = RAW,
+        variants: Sequence[Variant] = (),
     ) -> None:
         self._path = Path(path)
         self._codebook = codebook
         self._uri = backend if isinstance(backend, str) else ""
         self._numbers: dict[int, int] = {}
-        policy.check(codebook)
         self._texts = ContentFree()
         with ExitStack() as undo:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
@@ -97,7 +98,7 @@ class Job:
             templates = Prompt(codebook).sources
             name = self._uri or backend.name  # type: ignore[union-attr]  # no URI is empty
             plans = store.plans() if store else {}
-            key, begun = _alike(plans, codebook, templates, name, plan_number)
+            key, begun = find_plan(plans, codebook, templates, name, plan_number)
             terms = Terms(self._path, begun)
             self._order = terms.settle("order", order, begun and begun.order)
             self._samples = terms.settle("samples", samples, begun and begun.samples) or 1
@@ -111,11 +112,19 @@ class Job:
                 undo.callback(backend.close)
             check_samples(backend, self._samples)
             terms.check_model(backend.identity)
-            self.policy = policy.for_origin("samples" if self._samples > 1 else backend.origin)
-            self._variants = begun.ways if begun and plan_number is not None else self.policy.variants
-            self._channel = Prompt(codebook).channel_sources if self.policy.channel else {}
+            self.policy = policy.for_answers(codebook, "samples" if self._samples > 1 else backend.origin)
+            self._for_stability = bool(variants)
+            self._variants = begun.ways if begun and plan_number is not None else variants or self.policy.variants
+            self._channel = _channel_templates(codebook, self.policy, text_key)
             if plan_number is None:
-                key = plan_key(codebook, templates, name, self._variants, channel_templates=self._channel)
+                key = plan_key(
+                    codebook,
+                    templates,
+                    name,
+                    self._variants,
+                    channel_templates=self._channel,
+                    for_stability=self._for_stability,
+                )
             self._number, content = plans.get(key, (0, None))
             self.plan = Plan(**content) if content else None
             store = store or Store(path)
@@ -280,6 +289,7 @@ class Job:
                 list(self._texts.random),
                 self._channel,
                 {} if self._texts.all else self._policy_content,
+                self._for_stability,
             )
             self._number = self._store.keep_plan(self._key, asdict(self.plan))
 
@@ -373,44 +383,7 @@ def _budget(
     )
 
 
-def _alike(
-    plans: Mapping[str, tuple[int, dict[str, Any]]],
-    codebook: Codebook,
-    templates: Mapping[str, str],
-    backend: str,
-    number: int | None,
-) -> tuple[str, Plan | None]:
-    """Give the plan of a number, or one that asks the same questions of the same model in any way; and its key."""
-    asked = codebook.model_dump(mode="json"), templates, backend
-    for key, (known, content) in plans.items():
-        plan = Plan(**content)
-        is_alike = (plan.codebook, plan.templates, plan.uri or plan.annotator) == asked
-        if known == number or (number is None and is_alike):
-            return key, plan
-    return "", None
-
-
-def retry(path: str | Path, number: int | None = None, *, also_final: bool = False) -> Iterator[Reply]:
-    """Ask again what failed, and give the replies as they come; the model is opened as the job was begun.
-
-    Raises:
-        InputError: the job's backend was opened in Python, or its record keeps no texts.
-        StoreError: another process works on the file.
-
-    """
-    with open_records(path) as records:
-        file = JobFile(records)
-        number = file.choose(number)
-        plan, codebook = file.plans[number], file.codebook(number)
-        failed = [reply for one in file.beside(number) for reply in file.failed(one, also_final=also_final)]
-    if not failed:
-        return
-    if not plan.uri:
-        raise InputError(f"{plan.annotator} was opened in Python", "Run the same job there again")
-    if plan.text_key:
-        raise InputError("the record keeps no texts to ask about again", "Run the same annotate again")
-    job = Job(path, codebook, plan.uri, phone_regions=plan.phone_regions, plan_number=number)
-    try:
-        yield from job.ask_again(failed)
-    finally:
-        job.close()
+def _channel_templates(codebook: Codebook, policy: Policy, text_key: bytes | None) -> Mapping[str, str]:
+    if policy.channel and text_key:
+        raise InputError("the channel scores texts, which would be on record", "Leave out --no-texts")
+    return Prompt(codebook).channel_sources if policy.channel else {}

@@ -12,6 +12,7 @@ from llmclf.annotations import Annotation
 from llmclf.backends.base import Completion, Failure, Identity, Json, Reply, Usage
 from llmclf.codebook import Codebook
 from llmclf.errors import StoreError, unknown
+from llmclf.item_sample import SAMPLE
 from llmclf.log_scores import answer_status
 from llmclf.plan import Plan
 from llmclf.policy import RAW, Policy
@@ -72,16 +73,30 @@ class JobFile:
 
     @property
     def mains(self) -> list[int]:
-        """The numbers of the plans about tables; of those that ask the same in other ways, the first."""
+        """The numbers of the plans about tables; of those that ask the same in other ways, the first.
+
+        One for stability alone counts where there is no other.
+        """
         found: list[int] = []
-        for number, plan in self.plans.items():
-            if not plan.is_about_texts and not any(self._goes_with(number, other) for other in found):
+        about_tables = (number for number, plan in self.plans.items() if not plan.is_about_texts)
+        for number in sorted(about_tables, key=lambda number: self.plans[number].for_stability):
+            if not any(self._goes_with(number, other) for other in found):
                 found.append(number)
         return found
 
+    def of_same_table(self, number: int) -> list[int]:
+        """Give the number of a plan and those of others that ask the same about its table, or about a sample of it."""
+        others = (other for other, plan in self.plans.items() if other != number and not plan.is_about_texts)
+        return [number, *(other for other in others if self._goes_with(other, number))]
+
     def _goes_with(self, number: int, other: int) -> bool:
-        one, two = (self.records.input(plan) for plan in (number, other))
-        return self.plans[number].asks_with(self.plans[other]) and one == two
+        return self.plans[number].asks_with(self.plans[other]) and self._table(number) == self._table(other)
+
+    def _table(self, number: int) -> Mapping[str, Json]:
+        """Give what tells the table that a plan is about, whether all of it or a sample, from others."""
+        found = self.records.input(number)
+        table = found[0]["table"] if found and found[0] else {}
+        return {name: value for name, value in table.items() if name != SAMPLE}
 
     def beside(self, number: int) -> list[int]:
         """Give the number of a plan and those of others that ask the same in other ways, or about texts."""
@@ -133,10 +148,13 @@ class JobFile:
         self, number: int, redactor: Redactor | None = None, policy: Policy | None = None
     ) -> Iterator[tuple[Annotation, tuple[int, ...]]]:
         """Give the answers as `annotations` does, each with the numbers of the replies that it rests on."""
-        plan = self.plans[number]
-        for row, found in decided(self, number, policy or Policy.model_validate(plan.policy or RAW)):
+        for row, found in decided(self, number, policy or self.policy(number)):
             for annotation, replies in found:
                 yield redactor.annotation(annotation, row.words) if redactor else annotation, replies
+
+    def policy(self, number: int) -> Policy:
+        """Give the policy by which a plan's labels were decided on at last."""
+        return Policy.model_validate(self.plans[number].policy or RAW)
 
     def unlabelled(self, number: int) -> Iterator[Unlabelled]:
         """Give the questions that have no answer, in the order of the input, in each way in which they were asked."""

@@ -53,6 +53,8 @@ class Plan:
     """Those of the noisy channel, where it is asked."""
     policy: Mapping[str, Json] = field(default_factory=dict)
     """By which labels were decided on at last; without one, raw."""
+    for_stability: bool = False
+    """Whether its answers are for a stability audit alone, beside the plan about the same table."""
 
     @property
     def ways(self) -> tuple[Variant, ...]:
@@ -80,12 +82,33 @@ def plan_key(
     variants: Sequence[Variant] = (PLAIN,),
     texts: Sequence[str] = (),
     channel_templates: Mapping[str, str] | None = None,
+    *,
+    for_stability: bool = False,
 ) -> str:
     """Give what tells the plans in one file apart: what is asked, in which ways, by which prompts, and of whom."""
     asked: list[Any] = [codebook.hash, templates]
     if texts or tuple(variants) != (PLAIN,):
         asked += [[asdict(variant) for variant in variants], list(texts), channel_templates]
+    if for_stability:
+        asked.append("stability")
     return f"{digest(canonical_json(asked)).hex()} {backend}"
+
+
+def find_plan(
+    plans: Mapping[str, tuple[int, dict[str, Any]]],
+    codebook: Codebook,
+    templates: Mapping[str, str],
+    backend: str,
+    number: int | None,
+) -> tuple[str, Plan | None]:
+    """Give the key and the plan of a number, or of one that asks the same questions of the same model in any way."""
+    asked = codebook.model_dump(mode="json"), templates, backend
+    for key, (known, content) in plans.items():
+        plan = Plan(**content)
+        is_alike = (plan.codebook, plan.templates, plan.uri or plan.annotator) == asked
+        if known == number or (number is None and is_alike):
+            return key, plan
+    return "", None
 
 
 class Terms:

@@ -165,21 +165,24 @@ class Policy(BaseModel):
             return f"the label shares declared for {', '.join(self.prior)}"
         return f"equal label shares in the first {self.window} items" if self.learns else "no label shares"
 
-    def for_origin(self, origin: Origin | None) -> "Policy":
-        """Give the policy for probabilities of this origin: `default` is raw where they are no likelihoods.
+    def for_answers(self, codebook: Codebook, origin: Origin | None) -> "Policy":
+        """Give the policy for probabilities of this origin: `default` is raw where labels have no likelihoods.
 
         Raises:
-            InputError: it takes other probabilities than there will be.
+            InputError: it takes other probabilities than there will be, or does not go with the codebook.
 
         """
-        if self.is_raw or origin == "likelihoods":
+        self.check(codebook)
+        reasoned = next((question.name for question in codebook.questions if question.reasons), None)
+        if self.is_raw or (origin == "likelihoods" and not reasoned):
             return self
         if self == DEFAULT:
             return RAW
-        if self.channel or (origin is None and self.correction != "none"):
+        if self.channel or (self.correction != "none" and (reasoned or origin is None)):
+            what = f"{reasoned!r} asks for reasons" if reasoned else "here none are scored"
             raise InputError(
-                f"the policy {self.name} takes the likelihoods of all labels, and here none are scored",
-                "Use the policy raw, or a local model",
+                f"the policy {self.name} takes the likelihoods of all labels, and {what}",
+                "Use the policy raw, or ask a local model for labels alone",
             )
         return self
 

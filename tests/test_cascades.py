@@ -10,8 +10,10 @@ from sklearn.metrics import f1_score
 from llmclf.agreement import Estimate, Undefined
 from llmclf.agreement.non_inferiority import MarginTest
 from llmclf.annotations import Annotation, Kind, LabelValue
-from llmclf.cascade_report import Prices, cascade_report, curve
-from llmclf.cascades import (
+from llmclf.codebook import Label, Question
+from llmclf.ensembles.answers import ModelAnswers
+from llmclf.ensembles.cascade_report import Prices, cascade_report, curve
+from llmclf.ensembles.cascades import (
     Pair,
     agreement_bound,
     answered,
@@ -19,9 +21,7 @@ from llmclf.cascades import (
     threshold_for_agreement,
     threshold_for_calls,
 )
-from llmclf.codebook import Label, Question
 from llmclf.errors import InputError
-from llmclf.model_answers import ModelAnswers
 from llmclf.status import Status
 
 AB = Question(name="q", kind="choice", ask="?", label=(Label(name="a"), Label(name="b")))

@@ -9,12 +9,12 @@ from llmclf.agreement.dawid_skene import dawid_skene
 from llmclf.agreement.long_form import LongForm
 from llmclf.annotations import Annotation, Kind, LabelValue
 from llmclf.codebook import Codebook, Label, Question
-from llmclf.ensembles import METHODS, Ensemble, ensemble
+from llmclf.ensembles.answers import ModelAnswers, answers_by_model, by_question, labels_of_people
+from llmclf.ensembles.decide import METHODS, Ensemble, ensemble
+from llmclf.ensembles.opinions import Opinions
+from llmclf.ensembles.pools import Pooled, by_dawid_skene, by_votes, linear_pool, logarithmic_pool, reliability
 from llmclf.errors import InputError, LlmclfError
 from llmclf.levels import Level
-from llmclf.model_answers import ModelAnswers, answers_by_model, by_question, labels_of_people
-from llmclf.opinion_pools import Pooled, by_dawid_skene, by_votes, linear_pool, logarithmic_pool, reliability
-from llmclf.opinions import Opinions
 from llmclf.status import Status
 from tests.agreement.crowds import erring_crowd, reference
 

@@ -59,7 +59,7 @@ def test_a_label_that_a_server_does_not_tell_has_no_probability() -> None:
         seen = {"good": -0.5} if text == "good" else {}
         return Scores(request.id, seen, {}, origin="logprobs", text=text, remainder=0.1 if seen else 1.0)
 
-    three = ZeroShotClassifier(labels=["good", "bad", "so so"], backend=ScriptedBackend(tell)).fit()
+    three = ZeroShotClassifier(["good", "bad", "so so"], backend=ScriptedBackend(tell), policy="raw").fit()
     assert three.predict(["good", "bad"]).tolist() == ["good", "bad"]
     assert np.isnan(three.predict_proba(["good", "bad"])).tolist() == [[True, False, True], [True] * 3]
 
@@ -150,6 +150,26 @@ def test_predict_is_a_function_of_one_row(real: ZeroShotClassifier) -> None:
         assert np.log(real.predict_proba(texts[i : i + 1])[0]) == pytest.approx(np.log(together[i]), abs=0.5)
 
 
+def test_predictions_follow_the_policy_and_what_was_fitted() -> None:
+    def biased(request: Request) -> Reply:
+        text = request.messages[-1].content.rpartition("Text:\n")[2]
+        values = {"good": 3.0 + ("good" in text), "bad": 1.5 * ("bad" in text)}
+        return Scores(request.id, values, dict.fromkeys(values, 1))
+
+    texts = ["good", "bad"] * 30
+    plain, default, batch = (
+        ZeroShotClassifier(["good", "bad"], backend=ScriptedBackend(biased), policy=policy)
+        for policy in ("raw", "default", llmclf.Policy.load("batch"))
+    )
+    assert plain.fit().predict(texts[:2]).tolist() == ["good", "good"]
+    assert default.fit(texts).predict(texts[:2]).tolist() == ["good", "bad"]
+    assert default.decider_.policy.name == "default"
+    assert batch.fit(texts).predict(texts[:2]).tolist() == ["good", "bad"]
+    alone = [default.predict_proba([text])[0].tolist() for text in texts[:2]]
+    assert default.predict_proba(texts)[:2].tolist() == alone
+    assert ZeroShotClassifier(["good", "bad"], backend=ScriptedBackend(biased)).predict(["bad"]).tolist() == ["bad"]
+
+
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
 def test_frames_go_through_the_plain_api_too(make: Any, tmp_path: Path) -> None:
     backend = ScriptedBackend(script)
@@ -163,7 +183,7 @@ def test_frames_go_through_the_plain_api_too(make: Any, tmp_path: Path) -> None:
     book = Codebook(name="b", question=(question.model_copy(update={"evidence": True}),))
     written = ScriptedBackend(lambda request: Completion(request.id, '{"evidence": ["so", "good"], "label": "good"}'))
     table = llmclf.annotate_frame(frame, book, written)
-    assert list(table.columns)[-3:] == ["status", "evidence", "misquoted"]
+    assert list(table.columns)[-3:] == ["fitted_on", "evidence", "misquoted"]
     assert [None if cell is None else list(cell) for cell in table["evidence"]] == [["so", "good"], None]
     assert list(next(iter(table["misquoted"]))) == ["so"]
     job = tmp_path / "job.sqlite"

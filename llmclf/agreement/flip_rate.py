@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from llmclf.agreement.estimate import Coefficient, Undefined
 from llmclf.agreement.intervals import jackknifed_mean
@@ -26,3 +27,18 @@ def flip_rate(codes: Codes) -> Coefficient:
     if not paired.any():
         return Undefined("no item has two answers")
     return jackknifed_mean(flips[paired] / pairs[paired], (0.0, 1.0))
+
+
+def flips_from(codes: Codes, reference: Codes) -> npt.NDArray[np.float64]:
+    """Give for each item the share of its answers that are another label than its reference; NaN where it has no two.
+
+    Args:
+        codes: shape (items, answers); -1 is missing.
+        reference: shape (items,).
+
+    """
+    both = (codes != MISSING) & (reference != MISSING)[:, np.newaxis]
+    flips = (both & (codes != reference[:, np.newaxis])).sum(axis=1)
+    pairs = both.sum(axis=1)
+    shares: npt.NDArray[np.float64] = np.divide(flips, pairs, out=np.full(len(codes), np.nan), where=pairs > 0)
+    return shares

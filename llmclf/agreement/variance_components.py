@@ -14,7 +14,7 @@ from llmclf.agreement.ratings import MISSING, Codes
 from llmclf.errors import InputError
 
 Method = Literal["anova", "reml"]
-Facet = Literal["prompt", "run"]
+Facet = Literal["prompt", "run", "order", "paraphrase", "codes"]
 
 ITEM, FACET, INTERACTION, RESIDUAL = range(4)
 
@@ -57,8 +57,9 @@ def variance_components(
     or where all answers are the same.
 
     Args:
-        answers: shape (items, prompts) or (items, runs), with the item-by-facet interaction in the residual;
-            or (items, prompts, runs), where the runs of a prompt about an item are replicates. NaN is missing.
+        answers: shape (items, prompts) or (items, runs), or by another facet, with the item-by-facet interaction in
+            the residual; or (items, prompts, runs), where the runs of a prompt about an item are replicates. NaN is
+            missing.
         method: `anova`, or `reml` for restricted maximum likelihood.
         facet: what the columns are where there are two axes.
 

@@ -1,7 +1,7 @@
 """Annotations of models and people -> the audit: who agrees with whom, question by question."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from llmclf.agreement.pair_agreement import COEFFICIENTS
 from llmclf.agreement.ratings import MISSING
 from llmclf.annotations import Kind
 from llmclf.audit.comparisons import agreement_of
+from llmclf.audit.fitted_on import fitted_on
 from llmclf.audit.labels import PEOPLE, Labels
 from llmclf.audit.model_audit import (
     above_crowd,
@@ -41,7 +42,9 @@ from llmclf.codebook import Codebook, Question
 from llmclf.errors import InputError
 from llmclf.levels import Level
 from llmclf.plan import versions
+from llmclf.stability.measures import Change
 
+Changes = Callable[[str, str], list[Change]]
 _OVER_RATERS = ("percent_agreement", "krippendorff_alpha", "gwet_ac1")
 """What is also given for annotators like these."""
 
@@ -52,6 +55,7 @@ def audit(
     settings: Settings | None = None,
     texts: Mapping[str, str] | None = None,
     record: Lookup | None = None,
+    changes: Changes | None = None,
 ) -> Audit:
     """Compare every model with every expert and with the crowd, for each question that has annotations.
 
@@ -64,6 +68,7 @@ def audit(
         settings: what was fixed before; the defaults, if not given.
         texts: of items, by id, for those on which people and model differ most.
         record: looks up the requests and replies behind these, by job and number.
+        changes: measures what other ways of asking do to a model's answers to a question, where it was so asked.
 
     Raises:
         InputError: there is no model or there are no people, or a question or a label is not in the codebook.
@@ -92,7 +97,7 @@ def audit(
         codebook_hash=codebook.hash,
         settings=settings,
         warnings=[f"{what}, and is left out" for what in elsewhere],
-        questions=[_of_question(one, verdicts, settings, texts or {}, record) for one in labels.values()],
+        questions=[_of_question(one, verdicts, settings, texts or {}, record, changes) for one in labels.values()],
     )
 
 
@@ -114,6 +119,7 @@ def _of_question(
     settings: Settings,
     texts: Mapping[str, str],
     record: Lookup | None,
+    changes: Changes | None,
 ) -> QuestionAudit:
     question = labels.question
     return QuestionAudit(
@@ -139,6 +145,8 @@ def _of_question(
                 crowd_worth=crowd_worth(labels, model),
                 calibration=calibration(labels, model),
                 stability=stability(labels, model),
+                changes=changes(model, question.name) if changes else [],
+                fitted_on=fitted_on(labels.own_rows(model)),
                 corrected=corrections(labels, model),
                 worst_items=worst_items(labels, model, texts, record),
             )

@@ -12,11 +12,12 @@ from llmclf.agreement.long_form import LongForm
 from llmclf.agreement.majority import Consensus, majority
 from llmclf.agreement.ratings import MISSING, Codes
 from llmclf.annotations import Kind, label_text
+from llmclf.audit.fitted_on import comparable
 from llmclf.audit.sources import Sourced
 from llmclf.codebook import Question
+from llmclf.ensembles.answers import read_label
 from llmclf.errors import InputError
 from llmclf.levels import Level
-from llmclf.model_answers import read_label
 
 PEOPLE = (Kind.EXPERT, Kind.CROWD)
 
@@ -36,14 +37,14 @@ class Labels:
     """Of all annotators."""
     names: Mapping[Kind, list[str]]
     rows: Sequence[Sourced]
-    """With labels as their codes."""
+    """With labels as their codes; where a policy was fitted to an item's own label, without any."""
     repeats: Mapping[str, Mapping[tuple[str, str], Codes]]
     """Of each model, all its answers by prompt and run, if there are several: shape (items,)."""
 
     @classmethod
     def of(cls, question: Question, given: Iterable[Sourced]) -> "Labels":
         """Read the labels and put them in order."""
-        rows = [_read(question, row) for row in given]
+        rows = [comparable(_read(question, row)) for row in given]
         names = _names_by_kind(rows)
         if not names[Kind.MODEL]:
             raise InputError(

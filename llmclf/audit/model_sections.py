@@ -1,14 +1,12 @@
-"""The sections about a model's own answers: stability, calibration, what follows from them, and the worst."""
+"""The sections about a model's own answers: calibration, what follows from them, and the worst."""
 
 from llmclf.agreement import Coefficient, Undefined
 from llmclf.agreement.corrected import Corrected, Corrections
 from llmclf.agreement.probability_quality import ReliabilityBin
 from llmclf.agreement.risk_coverage import RiskCoverage as Curve
-from llmclf.agreement.variance_components import VarianceComponents
 from llmclf.audit.page import Block, Details, Link, Paragraph, Section, Table, Verbatim, Warnings
 from llmclf.audit.plots.reliability import Bin, Reliability, reliability
 from llmclf.audit.plots.risk_coverage import RiskCoverage, risk_coverage
-from llmclf.audit.plots.variance_bars import Component, VarianceBars, variance_bars
 from llmclf.audit.report import Audit, Calibration, WorstItem
 from llmclf.audit.views import VALUES, answers, columns, figures, held, name_in, number_cells, one_line, reason
 
@@ -17,34 +15,6 @@ _FEW = 100
 _MOST_RECORDS = 120
 _LONGEST = 4000
 """Characters of a prompt or a reply that are shown: all are on record."""
-
-
-def stability(audit: Audit) -> Section:
-    """Whether the model says the same again."""
-    found = [(name_in(audit, one), one[1].stability) for one in answers(audit)]
-    known = [(name, one) for name, one in found if one]
-    bars = [
-        (name, VarianceBars(name, tuple(Component(c.name, c.variance.value, c.share) for c in parts.components)))
-        for name, parts in ((name, one.components) for name, one in known)
-        if isinstance(parts, VarianceComponents)
-    ]
-    blocks = figures(
-        bars, variance_bars, "Shares of the variance of one answer. Items are what should vary.", two_sizes=True
-    )
-    if known:
-        rows = [
-            (name, what, count, *number_cells(rate), reason(rate))
-            for name, one in known
-            for what, count, rate in (
-                ("runs", one.n_runs, one.flip_rate_of_runs),
-                ("prompts", one.n_prompts, one.flip_rate_of_prompts),
-            )
-        ]
-        heads = columns("Question", "Between", "Number:0", *VALUES, "Note")
-        blocks.append(Table("Flip rate: how often two answers about an item differ", heads, tuple(rows)))
-    else:
-        blocks.append(Paragraph("Each model was asked once, by one prompt: give tables with a column prompt or run."))
-    return Section("stability", "Stability", "Whether the model says the same when it is asked again.", tuple(blocks))
 
 
 def calibration(audit: Audit) -> Section:

@@ -18,7 +18,9 @@ from llmclf.agreement.probability_quality import ReliabilityBin
 from llmclf.agreement.risk_coverage import RiskCoverage
 from llmclf.agreement.survey_equivalence import SurveyEquivalence
 from llmclf.agreement.variance_components import VarianceComponents
+from llmclf.annotations import FittedOn
 from llmclf.served import Served
+from llmclf.stability.measures import Change
 
 Coefficients: TypeAlias = dict[str, Coefficient]
 
@@ -163,7 +165,11 @@ class ModelAudit(_Part):
     calibration: Calibration | Undefined | None
     """None without probabilities."""
     stability: Stability | None
-    """None where it was asked once, by one prompt."""
+    """Over the prompts and runs that tables or several plans tell apart; None where it was asked once, by one."""
+    changes: list[Change]
+    """What other ways of asking, on record in its job, do to its answers to the plain question."""
+    fitted_on: dict[FittedOn, int]
+    """Answers about items to whose labels its policy was fitted: with the item among them, or by the others alone."""
     corrected: Corrected | Undefined | None
     """None where the table has no sampling probabilities."""
     worst_items: list[WorstItem]
@@ -206,6 +212,10 @@ class Plan(_Part):
     """The hash of each template, by its name."""
     order: str
     samples: int
+    policy: str
+    """By which labels were decided on."""
+    ways: list[str]
+    """In which the questions were asked, for labels or for stability."""
     versions: dict[str, str]
     served: list[Served]
     """The models that answered, as the server named them; more than one, and the model changed."""

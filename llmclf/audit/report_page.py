@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from llmclf.agreement import Undefined
+from llmclf.audit.fitted_on import kept, left_out
 from llmclf.audit.gate import outcome
 from llmclf.audit.label_sections import classes
-from llmclf.audit.model_sections import calibration, conclusions, stability, worst_items
+from llmclf.audit.model_sections import calibration, conclusions, worst_items
 from llmclf.audit.numbers import shown
 from llmclf.audit.page import Block, Bullets, Headline, Page, Paragraph, Section, Table, Verdict
 from llmclf.audit.people_sections import alternative_annotator, crowd, human_ceiling, model_and_experts
-from llmclf.audit.report import Audit, Plan
+from llmclf.audit.report import Audit, Plan, QuestionAudit
+from llmclf.audit.stability_section import stability
 from llmclf.audit.views import columns, number_cells, one_line
 from llmclf.audit.wording import answers_of, conclusion, models_of, name_of, sentence
 
@@ -143,9 +145,20 @@ def _design(audit: Audit) -> Section:
             columns("File", "SHA-256", "Annotations:0"),
             tuple((source.name, source.sha256[:_HASH], source.n_annotations) for source in audit.sources),
         ),
+        *(Paragraph(f"{question.question}: {said}.") for question, said in _about_examples(audit)),
         *_asked(audit.plans),
     )
     return Section("design", "Design", "Who labelled what, on which scale, and how the models were asked.", blocks)
+
+
+def _about_examples(audit: Audit) -> list[tuple[QuestionAudit, str]]:
+    found = ((question, model) for question in audit.questions for model in question.models)
+    return [
+        (question, said)
+        for question, model in found
+        for said in (left_out(model.annotator, model.fitted_on), kept(model.annotator, model.fitted_on))
+        if said
+    ]
 
 
 def _asked(plans: Sequence[Plan]) -> Iterator[Block]:
@@ -166,6 +179,8 @@ def _parts(plan: Plan) -> Iterator[tuple[str, str]]:
         yield f"prompt {name}", digest[:_HASH]
     yield "order of the prompt", plan.order
     yield "samples", str(plan.samples)
+    yield "policy", plan.policy
+    yield "ways of asking", ", ".join(plan.ways)
     for name, version in plan.versions.items():
         yield f"version of {name}", version
     for one in plan.served:

@@ -1,7 +1,7 @@
 """What an audit reads: tables of annotations and job files, each row with where it stands and what it rests on."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,6 +16,8 @@ from llmclf.errors import TableError
 from llmclf.job_file import JobFile, open_records, open_redactor, redactions_of
 from llmclf.record_json import compact_json, digest, reply_json
 from llmclf.records import Records
+from llmclf.stability.measures import Change, changes
+from llmclf.stability.ways import WayAnswers, way_answers
 from llmclf.tables import hash_of_file, is_blank, read_rows
 
 _SQLITE = b"SQLite format 3\x00"
@@ -40,7 +42,10 @@ class Sourced:
 
 
 class Sources(AbstractContextManager["Sources"]):
-    """Tables and job files, opened; a job that holds several plans of one model has asked by several prompts.
+    """Tables and job files, opened; several plans of one model about tables in a job have asked by several prompts.
+
+    A job's labels are decided on by each plan's own policy. What was asked in other ways, or about texts that say
+    nothing, is no annotation of its own: see `changes`.
 
     Args:
         columns: where tables that `llmclf annotate` has not written hold their annotations.
@@ -51,6 +56,7 @@ class Sources(AbstractContextManager["Sources"]):
         self._columns = columns or AnnotationColumns()
         self._opened = ExitStack()
         self._jobs: dict[str, Records] = {}
+        self._in_ways: dict[tuple[str, int], Mapping[str, WayAnswers]] = {}
         self.read: list[Source] = []
         self.plans: list[Plan] = []
 
@@ -81,6 +87,19 @@ class Sources(AbstractContextManager["Sources"]):
         said = [(message.role, message.content) for message in record.request.messages]
         reply = _words(record.reply) or compact_json(reply_json(record.request, record.reply))
         return RecordOfAnswer(job=Path(job).name, number=number, prompt=said, reply=reply)
+
+    def changes(self, annotator: str, question: str) -> list[Change]:
+        """Measure what other ways of asking do to a model's answers, by the first job that has asked in several."""
+        for job, records in self._jobs.items():
+            file = JobFile(records)
+            for number in file.mains:
+                if file.plans[number].annotator != annotator:
+                    continue
+                if (job, number) not in self._in_ways:
+                    self._in_ways[job, number] = way_answers(file, file.of_same_table(number))
+                if question in self._in_ways[job, number]:
+                    return changes(self._in_ways[job, number][question])
+        return []
 
     def asked_texts(self, most: int = 5_000) -> Iterator[str]:
         """Give what the requests of the jobs were made of."""
@@ -113,7 +132,8 @@ class Sources(AbstractContextManager["Sources"]):
         records = self._opened.enter_context(open_records(path))
         self._jobs[str(path)] = records
         file = JobFile(records)
-        for number, plan in file.plans.items():
+        for number in file.mains:
+            plan = file.plans[number]
             self.plans.append(_plan(path, file, number))
             redactor = open_redactor(path, plan) if redactions_of(path).exists() else None
             try:
@@ -149,6 +169,8 @@ def _plan(path: Path, file: JobFile, number: int) -> Plan:
         prompts={name: digest(source).hex() for name, source in plan.templates.items()},
         order=plan.order,
         samples=plan.samples,
+        policy=file.policy(number).name,
+        ways=list(dict.fromkeys(str(way) for beside in file.of_same_table(number) for way in file.plans[beside].ways)),
         versions=dict(plan.versions),
         served=file.served(number),
     )

@@ -17,6 +17,7 @@ from llmclf.cli.estimate import estimate
 from llmclf.cli.job import job
 from llmclf.cli.models import models
 from llmclf.cli.plan import plan
+from llmclf.cli.stability import stability
 from llmclf.errors import LlmclfError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ for command in (
     estimate,
     annotate,
     decide,
+    stability,
     ensemble,
     cascade,
     distil,

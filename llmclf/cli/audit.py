@@ -99,7 +99,7 @@ def audit(
     settings = Settings(margin=margin, ceiling=ceiling, epsilons=_numbers(epsilon))
     with Sources(columns) as sources:
         texts = _texts(items, id_column, text_column) if items else {}
-        found = compare(sources.annotations(given), book, settings, texts, sources.record)
+        found = compare(sources.annotations(given), book, settings, texts, sources.record, sources.changes)
         public = public_data_warning(chain(texts.values(), sources.asked_texts()))
         warnings = [*plan_warnings(sources.plans), *found.warnings, *([public] if public else [])]
         found = found.model_copy(update={"sources": sources.read, "plans": sources.plans, "warnings": warnings})

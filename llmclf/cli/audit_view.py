@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING
 
 from llmclf.agreement import Coefficient, Undefined
+from llmclf.audit.fitted_on import kept
 from llmclf.audit.numbers import shown, spoken_interval
 from llmclf.audit.report import Audit, ModelAudit, QuestionAudit
 from llmclf.audit.wording import answers_of, conclusion, models_of, name_of, sentence
 from llmclf.cli.common import number
+from llmclf.stability.measures import NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,6 +81,11 @@ def _model(question: QuestionAudit, model: ModelAudit, terminal: "Console") -> N
     shares = ", ".join(f"{label} {share:.0%}" for label, share in model.label_shares.items())
     terminal.print(sentence(question, model), markup=False)
     terminal.print(f"labels: {shares}  ({total} items: {statuses})", markup=False)
+    if said := kept(model.annotator, model.fitted_on):
+        terminal.print(said, markup=False)
+    if model.changes:
+        rates = ", ".join(f"{NAMES[change.kind]} {_value(change.flip_rate)}" for change in model.changes)
+        terminal.print(f"labels that change when asked again or otherwise: {rates}", markup=False)
     for one in model.against:
         if one.ties:
             terminal.print(f"{one.ties} left out: the {one.kind} has no single label for them")

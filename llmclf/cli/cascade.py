@@ -18,9 +18,9 @@ from llmclf.status import Status
 
 if TYPE_CHECKING:
     from llmclf.agreement import Undefined
-    from llmclf.cascade_report import Prices
-    from llmclf.cascades import Pair
     from llmclf.codebook import Codebook, Question
+    from llmclf.ensembles.cascade_report import Prices
+    from llmclf.ensembles.cascades import Pair
 
 INCONCLUSIVE = 4
 
@@ -93,12 +93,12 @@ def cascade(
     then: the first command again, with --routed routed.csv
     """
     from llmclf.agreement import Undefined
-    from llmclf.cascade_report import cascade_report, curve
-    from llmclf.cascades import Pair, answered
     from llmclf.cli.cascade_files import check_paths, read_routed, write_answers, write_route
     from llmclf.cli.cascade_view import show, show_curve
     from llmclf.codebook import Codebook
-    from llmclf.model_answers import labels_of_people
+    from llmclf.ensembles.answers import labels_of_people
+    from llmclf.ensembles.cascade_report import cascade_report, curve
+    from llmclf.ensembles.cascades import Pair, answered
     from llmclf.tables import json_text
 
     check_paths(out, route, [cheap, better, routed, table, *(expert or ())], output_format)
@@ -172,8 +172,8 @@ def _money(
     cheap: float | None, better: float | None, prices: Path | None, cheap_file: Path, better_file: Path
 ) -> "Prices | None":
     from llmclf.budget import read_prices
-    from llmclf.cascade_report import Prices
     from llmclf.cli.cascade_files import price_of_answer
+    from llmclf.ensembles.cascade_report import Prices
 
     if prices is None and cheap is None and better is None:
         return None
@@ -189,7 +189,7 @@ def _money(
 def _threshold(
     pair: "Pair", wanted: Mapping[str, float | None], money: "Prices | None", reference: str, delta: float
 ) -> "float | Undefined":
-    from llmclf.cascades import threshold_for_agreement, threshold_for_calls
+    from llmclf.ensembles.cascades import threshold_for_agreement, threshold_for_calls
 
     if (agreement := wanted["--agreement"]) is not None:
         return threshold_for_agreement(pair, agreement, reference, delta)

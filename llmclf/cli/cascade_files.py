@@ -13,7 +13,7 @@ from llmclf.tables import printable, read_rows, require_columns
 
 if TYPE_CHECKING:
     from llmclf.codebook import Codebook, Question
-    from llmclf.model_answers import ModelAnswers
+    from llmclf.ensembles.answers import ModelAnswers
 
 ANSWERED_BY = "answered_by"
 
@@ -58,7 +58,7 @@ def price_of_answer(path: Path, prices: Mapping[str, Price]) -> float:
 
     """
     from llmclf.audit.sources import is_job
-    from llmclf.cascades import UNASKABLE
+    from llmclf.ensembles.cascades import UNASKABLE
     from llmclf.job_file import JobFile, open_records
 
     if not is_job(path):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from llmclf.agreement import Coefficient, Undefined
 from llmclf.audit.numbers import shown, spoken_interval
-from llmclf.cascade_report import Agreement, CascadeReport, CurvePoint, Measure
+from llmclf.ensembles.cascade_report import Agreement, CascadeReport, CurvePoint, Measure
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -78,7 +78,7 @@ def classify(
         hidden = opened.enter_context(_redactor(parse_regions(phone_regions))).item if redact else None
         engine = open_backend(backend, local_only=local_only, samples=times, **parse_settings(setting))
         opened.callback(engine.close)
-        decides_by = parse_policy(policy).for_origin(engine.origin)
+        decides_by = parse_policy(policy).for_answers(codebook, engine.origin)
         if not policy:  # which would wait for many texts before it gives an answer
             decides_by = decides_by.for_items([])
         asked_about = map(hidden, items()) if hidden else items()

@@ -222,7 +222,7 @@ def _labels(
     codebook: "Codebook",
 ) -> "Mapping[str, Mapping[str, LabelValue]]":
     from llmclf.annotations import read_annotations
-    from llmclf.model_answers import by_question, labels_of_people
+    from llmclf.ensembles.answers import by_question, labels_of_people
 
     rows = (
         (f"{path}: row {number}", annotation)

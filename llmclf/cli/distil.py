@@ -28,9 +28,9 @@ from llmclf.errors import InputError
 
 if TYPE_CHECKING:
     from llmclf.annotations import Annotation
-    from llmclf.distillation import Example, Student
-    from llmclf.embeddings import EmbeddingOf
     from llmclf.items import Item, ItemColumns, ItemTable
+    from llmclf.students.distillation import Example, Student
+    from llmclf.students.embeddings import EmbeddingOf
     from llmclf.table_writing import Write
     from llmclf.tables import Row
 
@@ -130,7 +130,7 @@ def run_distil(
 ) -> Summary:
     """Label a table by a student, with progress on standard error, and sum up."""
     from llmclf.items import ItemColumns, ItemTable
-    from llmclf.student_file import save_student
+    from llmclf.students.file import save_student
     from llmclf.table_writing import check_writable
     from llmclf.tables import is_stream
 
@@ -151,9 +151,9 @@ def run_distil(
     if save:
         save_student(save, learned)
     summary = Summary(learned, below if unsure_share is None else learned.threshold(unsure_share))
-    began = time.monotonic()
+    began, processor_began = time.monotonic(), time.process_time()
     _label(rows, summary, out, output_format, route)
-    summary.seconds = time.monotonic() - began
+    summary.seconds, summary.processor_seconds = time.monotonic() - began, time.process_time() - processor_began
     return summary
 
 
@@ -166,9 +166,9 @@ class _Rows:
     embeddings: str
 
     def read(self) -> Iterator[tuple["Example", list["Row"]]]:
-        from llmclf.distillation import Example
-        from llmclf.embeddings import open_embeddings
         from llmclf.items import items_with_rows
+        from llmclf.students.distillation import Example
+        from llmclf.students.embeddings import open_embeddings
 
         embedding: EmbeddingOf | None = None
         if self.embeddings:
@@ -180,10 +180,10 @@ class _Rows:
 
 def _student(rows: _Rows, labels: Path | None, student: Path | None, question: str, annotator: str) -> "Student":
     """Read a student, or teach one."""
-    from llmclf.distillation import Student
-    from llmclf.lessons import Lesson
-    from llmclf.student_file import load_student
-    from llmclf.teaching import read_teacher
+    from llmclf.students.distillation import Student
+    from llmclf.students.file import load_student
+    from llmclf.students.lessons import Lesson
+    from llmclf.students.teaching import read_teacher
 
     if student:
         return load_student(student)

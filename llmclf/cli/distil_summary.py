@@ -15,8 +15,8 @@ from llmclf.status import Status
 if TYPE_CHECKING:
     from llmclf.agreement import Coefficient
     from llmclf.annotations import Annotation
-    from llmclf.distillation import Student
     from llmclf.items import Item
+    from llmclf.students.distillation import Student
 
 _COEFFICIENTS = {"percent_agreement": "accuracy", "macro_f1": "macro-F1", "cohen_kappa": "Cohen's kappa"}
 _SET_COEFFICIENTS = {"percent_agreement": "the same set", "krippendorff_alpha_masi": "alpha (MASI)"}
@@ -29,6 +29,9 @@ class Summary:
     student: "Student"
     below: float | None
     seconds: float = 0.0
+    """From the table read to the labels written."""
+    processor_seconds: float = 0.0
+    """Of these, what this process took."""
     unsure: int = 0
     """Of the items whose label the teacher did not give."""
     not_taught: int = 0
@@ -71,7 +74,7 @@ class Summary:
 
     @property
     def rows_per_second(self) -> float:
-        """From the table read to the labels written."""
+        """As long as it took, whatever else the machine did."""
         return self.statuses.total() / max(self.seconds, 1e-9)
 
     def shares(self) -> Iterator[tuple[str, float, float]]:
@@ -97,13 +100,18 @@ class Summary:
             "agreement": {name: one.to_dict() for name, one in self.agreement.items()},
             "statuses": {str(status): n for status, n in self.statuses.items()},
             "seconds": self.seconds,
+            "processor_seconds": self.processor_seconds,
             "rows_per_second": self.rows_per_second,
             "shares": {code: {"student": student, "teacher": teacher} for code, student, teacher in self.shares()},
             "routed": routed,
         }
 
     def lines(self) -> Iterator[str]:
-        """Give what a person reads."""
+        """Give what a person reads, within 80 columns."""
+        for said in self._said():
+            yield from wrap(said, 80, subsequent_indent="  ", break_on_hyphens=False)
+
+    def _said(self) -> Iterator[str]:
         student, total = self.student, self.statuses.total()
         asked = f" to {student.question!r}" if student.question else ""
         yield f"{student.annotator} learned from {len(student.taught.keys):,} texts what it says{asked}"
@@ -142,7 +150,6 @@ def report(summary: Summary, out: Path, written: Mapping[str, Path | None], *, a
         print(json_text(summary.to_dict() | {"out": str(out)} | paths), file=file)
         return
     for line in summary.lines():
-        for part in wrap(line, 80, subsequent_indent="  ", break_on_hyphens=False) or [""]:
-            print(part, file=file)
+        print(line, file=file)
     names = [*([] if is_piped else [out]), *filter(None, written.values())]
     print(f"wrote {', '.join(map(str, names))}", file=file)

@@ -17,7 +17,7 @@ from llmclf.status import Status
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from llmclf.ensembles import Ensemble
+    from llmclf.ensembles.decide import Ensemble
 
 _MOST_LABELS = 20
 
@@ -56,8 +56,8 @@ def ensemble(
     """
     from llmclf.annotations import write_annotations
     from llmclf.codebook import Codebook
-    from llmclf.ensembles import ensemble as pooled
-    from llmclf.model_answers import answers_by_model, labels_of_people
+    from llmclf.ensembles.answers import answers_by_model, labels_of_people
+    from llmclf.ensembles.decide import ensemble as pooled
     from llmclf.table_writing import check_writable
     from llmclf.tables import json_text
 

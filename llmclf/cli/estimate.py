@@ -35,8 +35,8 @@ from llmclf.errors import InputError
 
 if TYPE_CHECKING:
     from llmclf.budget import Price
-    from llmclf.distil_estimate import DistilEstimate
     from llmclf.estimate import Estimate
+    from llmclf.students.estimate import DistilEstimate
 
 
 def estimate(
@@ -90,7 +90,6 @@ def estimate(
     columns = item_columns(id_column, text_column, turns_column, turn, conversation_column, speaker_column)
     book = Codebook.load(codebook)
     decides_by = parse_policy(policy)
-    decides_by.check(book)
     price_table = read_prices(prices) if prices else None
     items = ItemTable(table, columns, input_format)
     if distil is None and rows is not None:
@@ -110,7 +109,7 @@ def estimate(
                 samples=samples or 1,
                 price=None if price_by_model is None else price_of(engine.name, price_by_model),
                 requests_per_minute=requests_per_minute,
-                policy=decides_by.for_origin(engine.origin),
+                policy=decides_by.for_answers(book, engine.origin),
             )
         finally:
             engine.close()
@@ -120,7 +119,7 @@ def estimate(
         for line in [json_text(asdict(found))] if as_json else _lines(found):
             print(line)
         return
-    from llmclf.distil_estimate import estimate_distil, student_speed
+    from llmclf.students.estimate import estimate_distil, student_speed
 
     on_this_machine = backend.partition(":")[0] == "local"
     plan = estimate_distil(
@@ -140,7 +139,7 @@ def estimate(
 def _show_plan(plan: "DistilEstimate") -> None:
     from rich.table import Table
 
-    from llmclf.distil_estimate import BATCH_REQUESTS
+    from llmclf.students.estimate import BATCH_REQUESTS
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(f"{plan.rows:,} rows labelled by", overflow="fold")

@@ -106,7 +106,7 @@ def retry(
     Example: llmclf job retry labels.csv.job.sqlite
     """
     from llmclf.backends.base import Failure
-    from llmclf.job import retry as ask_again
+    from llmclf.retrying import retry as ask_again
     from llmclf.tables import json_text
 
     asked = still = 0

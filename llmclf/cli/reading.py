@@ -9,7 +9,7 @@ from llmclf.errors import InputError
 
 if TYPE_CHECKING:
     from llmclf.codebook import Codebook, Question
-    from llmclf.model_answers import ModelAnswers, Placed
+    from llmclf.ensembles.answers import ModelAnswers, Placed
 
 
 def read_by_question(
@@ -28,7 +28,7 @@ def read_by_question(
 
     """
     from llmclf.audit.sources import Sources
-    from llmclf.model_answers import by_question
+    from llmclf.ensembles.answers import by_question
 
     known = {question.name for question in codebook.questions}
     with Sources(columns) as sources:
@@ -49,7 +49,7 @@ def read_one_model(codebook: "Codebook", question: "Question", path: Path) -> "M
         InputError: there are none, or of several models.
 
     """
-    from llmclf.model_answers import answers_by_model
+    from llmclf.ensembles.answers import answers_by_model
 
     rows = read_by_question(codebook, [path], Kind.MODEL).get(question.name, [])
     models = answers_by_model(question, rows)

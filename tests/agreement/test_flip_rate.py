@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from llmclf.agreement import Undefined
-from llmclf.agreement.flip_rate import flip_rate
+from llmclf.agreement.flip_rate import flip_rate, flips_from
 from llmclf.agreement.percent_agreement import percent_agreement
 from llmclf.levels import Level
 from tests.agreement.tables import coded, estimate
@@ -32,3 +32,9 @@ def test_a_model_that_never_flips_has_the_rate_0() -> None:
 @pytest.mark.parametrize("codes", [[[0], [1]], [[0, -1], [-1, 1]]])
 def test_without_a_second_answer_it_is_undefined(codes: list[list[int]]) -> None:
     assert flip_rate(np.array(codes)) == Undefined("no item has two answers")
+
+
+def test_flips_from_a_reference_count_the_answers_that_differ_from_it() -> None:
+    codes = np.array([[0, 0], [1, 0], [1, 2], [-1, 1], [-1, -1], [0, 0]])
+    reference = np.array([0, 0, 0, 0, 0, -1])
+    assert flips_from(codes, reference) == pytest.approx([0, 0.5, 1, 1, np.nan, np.nan], nan_ok=True)

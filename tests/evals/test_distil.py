@@ -38,7 +38,7 @@ def test_a_student_of_recorded_labels_is_held_against_people(out: Path, capsys: 
     assert main(["--teacher", str(out / "teacher.csv"), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "student(m) learned from 200 texts" in printed
-    assert "target within 0.03: 200 it learned from, held out within, 100 others within" in printed
+    assert "target within 0.03: 200 taught within, 100 others within" in printed
     assert "target 10,000 rows/s: " in printed
 
 
@@ -67,7 +67,7 @@ def test_teacher_and_student_are_compared_text_by_text() -> None:
     assert (held_out.teacher.value, held_out.student.value, held_out.difference.value) == (0.75, 0.5, -0.25)
     assert others.student.value == 0.75
     assert others.difference.value == 0
-    assert (held_out.what, others.what) == ("4 it learned from, held out", "4 others")
+    assert (held_out.what, others.what) == ("4 taught", "4 others")
     console = Console(width=80, record=True, file=StringIO())
     console.print(report([held_out, others]))
     assert "-0.250 [" in console.export_text()

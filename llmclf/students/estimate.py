@@ -13,11 +13,11 @@ import numpy as np
 
 from llmclf.annotations import write_annotations
 from llmclf.codebook import Codebook, Question
-from llmclf.distillation import Example, Student, Taught
 from llmclf.errors import InputError
 from llmclf.estimate import SAMPLE, Estimate
 from llmclf.items import ItemTable, items_with_rows
-from llmclf.lessons import vectorizer
+from llmclf.students.distillation import Example, Student, Taught
+from llmclf.students.lessons import vectorizer
 
 BATCH_SHARE: Final = 0.5
 """Of the usual price, which a Batch API takes."""

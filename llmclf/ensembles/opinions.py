@@ -12,8 +12,8 @@ from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.long_form import LongForm
 from llmclf.annotations import LabelValue, label_text
 from llmclf.codebook import Question
+from llmclf.ensembles.answers import ModelAnswers
 from llmclf.levels import Level
-from llmclf.model_answers import ModelAnswers
 
 
 @dataclass(frozen=True, eq=False)

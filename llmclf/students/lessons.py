@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from llmclf.annotations import LabelValue, label_text
 from llmclf.errors import InputError, MissingPackage
-from llmclf.student_fitting import Bools, Features, Floats, Split
+from llmclf.students.fitting import Bools, Features, Floats, Split
 
 Vector = npt.NDArray[np.float32]
 

@@ -12,9 +12,9 @@ from llmclf.agreement.counts import Floats
 from llmclf.agreement.ratings import MISSING
 from llmclf.annotations import Annotation, Kind, LabelValue, label_text
 from llmclf.codebook import Question
-from llmclf.errors import InputError, unknown
-from llmclf.model_answers import ModelAnswers
-from llmclf.opinion_pools import (
+from llmclf.ensembles.answers import ModelAnswers
+from llmclf.ensembles.opinions import Gathered, Opinions
+from llmclf.ensembles.pools import (
     Pooled,
     Reliability,
     by_dawid_skene,
@@ -23,7 +23,7 @@ from llmclf.opinion_pools import (
     logarithmic_pool,
     reliability,
 )
-from llmclf.opinions import Gathered, Opinions
+from llmclf.errors import InputError, unknown
 from llmclf.status import Status
 
 Method = Literal["votes", "mean", "log-mean", "dawid-skene", "weighted"]

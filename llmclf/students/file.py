@@ -7,9 +7,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from llmclf.distillation import Student, Taught
 from llmclf.errors import InputError
-from llmclf.lessons import vectorizer
+from llmclf.students.distillation import Student, Taught
+from llmclf.students.lessons import vectorizer
 
 _VERSION: Final = 1
 

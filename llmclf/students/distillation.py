@@ -13,9 +13,9 @@ from llmclf.agreement import Ratings
 from llmclf.annotations import Annotation, Kind, LabelValue, label_text
 from llmclf.errors import InputError
 from llmclf.items import Item
-from llmclf.lessons import Lesson, Texts, Vector, choose_lessons, key_of, targets_of
 from llmclf.levels import Level
-from llmclf.student_fitting import Bools, Floats, fit, folds, probabilities_of
+from llmclf.students.fitting import Bools, Floats, fit, folds, probabilities_of
+from llmclf.students.lessons import Lesson, Texts, Vector, choose_lessons, key_of, targets_of
 
 _BATCH: Final = 4096
 _DECIMALS: Final = 6

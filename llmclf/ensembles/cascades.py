@@ -14,9 +14,9 @@ from llmclf.agreement.counts import Floats
 from llmclf.agreement.ratings import MISSING, Codes
 from llmclf.annotations import Annotation, LabelValue, label_text
 from llmclf.codebook import Question
+from llmclf.ensembles.answers import ModelAnswers
 from llmclf.errors import InputError
 from llmclf.levels import Level
-from llmclf.model_answers import ModelAnswers
 from llmclf.status import Status
 
 DELTA: Final = 0.1

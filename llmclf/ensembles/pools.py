@@ -13,8 +13,8 @@ from llmclf.agreement.estimate import Undefined
 from llmclf.agreement.long_form import LongForm
 from llmclf.agreement.majority import majority
 from llmclf.agreement.ratings import MISSING
+from llmclf.ensembles.opinions import Opinions
 from llmclf.levels import Level
-from llmclf.opinions import Opinions
 
 _EQUAL = 1e-12
 """Sums that differ by less differ by rounding only."""

@@ -13,7 +13,7 @@ from llmclf.agreement.estimate import NO_PAIRS
 from llmclf.agreement.non_inferiority import MarginTest, margin_test
 from llmclf.agreement.ratings import MISSING
 from llmclf.agreement.replicates import Replicates
-from llmclf.cascades import DELTA, Pair, agreement_bound
+from llmclf.ensembles.cascades import DELTA, Pair, agreement_bound
 from llmclf.errors import InputError
 from llmclf.levels import Level
 

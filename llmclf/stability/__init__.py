@@ -1,0 +1,1 @@
+"""How far a model's answers change when it is asked again, or in another way."""
