@@ -7,9 +7,9 @@ from typing import Final
 from evals.zero_shot_scores import Recorded
 from llmclf.agreement import Undefined
 from llmclf.agreement.non_inferiority import MarginTest
-from llmclf.cascade_report import Measure, cascade_report
-from llmclf.cascades import Pair, threshold_for_calls
-from llmclf.model_answers import ModelAnswers
+from llmclf.ensembles.answers import ModelAnswers
+from llmclf.ensembles.cascade_report import Measure, cascade_report
+from llmclf.ensembles.cascades import Pair, threshold_for_calls
 from llmclf.policy import Policy
 
 LEAD: Final = 0.05
