@@ -13,6 +13,8 @@ from llmclf.calibration import fit
 from llmclf.errors import InputError
 
 METHODS: Final = ("temperature", "vector")
+BEST: Final = METHODS[-1]
+"""With labels, what is compared with peers."""
 _SIMULATED: Final = 500
 
 
@@ -48,18 +50,26 @@ class Calibrated:
 
 def calibrated(model: str, task: LabelTask, probabilities: Floats) -> Iterator[Calibrated]:
     """Fit each method to the labelled items, and measure it on the others; probabilities are of all items."""
-    n = task.labelled
-    if not n:
+    if not task.labelled:
         return
-    log_scores, truth = np.log(np.maximum(probabilities, np.finfo(float).tiny)), task.truth
-    yield _measured(model, task, "none", probabilities[n:])
+    yield _measured(model, task, "none", probabilities[task.labelled :])
     for method in METHODS:
         try:
-            found = fit(method, log_scores[:n], truth[:n])
+            yield _measured(model, task, method, calibrate(method, task, probabilities))
         except InputError as error:
-            yield Calibrated(model, task.name, method, n, str(error))
-        else:
-            yield _measured(model, task, method, found.apply(log_scores[n:]))
+            yield Calibrated(model, task.name, method, task.labelled, str(error))
+
+
+def calibrate(method: str, task: LabelTask, probabilities: Floats) -> Floats:
+    """Give the held-out items' probabilities, calibrated by the labelled ones.
+
+    Raises:
+        InputError: these are too few for the method.
+
+    """
+    n = task.labelled
+    log_scores = np.log(np.maximum(probabilities, np.finfo(float).tiny))
+    return fit(method, log_scores[:n], task.truth[:n]).apply(log_scores[n:])
 
 
 def calibration_excess(probabilities: Floats, truth: Ints) -> CalibrationExcess:

@@ -1,6 +1,7 @@
 """The zero-shot comparison as tables of at most 100 columns, and which targets are met."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 
 from evals.zero_shot_abstention import DELTA
 from evals.zero_shot_measures import Difference
@@ -92,15 +93,15 @@ def targets(found: Found) -> Iterator[str]:
     """Say which targets are met."""
     judged = [row for row in found.rows if row.share is None and row.differences and row.texts >= GATED]
     yield from _f1_targets(judged)
-    for name in ("log_loss", "brier"):
-        gaps = [(row, row.differences[name]) for row in judged if name in row.differences]
-        worse = [f"{row.model} {row.task} {row.system}" for row, gap in gaps if gap.value >= 0]
-        yield _verdict(
-            not worse and bool(gaps),
-            f"{name.replace('_', ' ')} below every peer's that gives probabilities, no labels: "
-            f"{len(gaps) - len(worse)} of {len(gaps)}",
-            worse,
-        )
+    for labels, differences_of in (
+        ("no labels", attrgetter("differences")),
+        ("200 labels", attrgetter("with_labels")),
+    ):
+        for name in ("log_loss", "brier"):
+            gaps = [(row, differences_of(row)[name]) for row in judged if name in differences_of(row)]
+            worse = [f"{row.model} {row.task} {row.system}" for row, gap in gaps if gap.value >= 0]
+            text = f"{name.replace('_', ' ')} below every peer's that gives probabilities, {labels}"
+            yield _verdict(not worse and bool(gaps), f"{text}: {len(gaps) - len(worse)} of {len(gaps)}", worse)
     ours = [row for row in found.rows if row.measures and row.system.startswith("llmclf")]
     invalid = sum(row.measures.invalid for row in ours if row.measures)
     yield _verdict(invalid == 0, f"no invalid answer of llmclf's: {invalid}", [])

@@ -6,12 +6,14 @@ from typing import Final
 
 from evals.zero_shot_abstention import Abstaining, abstaining
 from evals.zero_shot_cascade import Cascade
-from evals.zero_shot_labelled import Calibrated, calibrated
+from evals.zero_shot_labelled import BEST, Calibrated, calibrate, calibrated
 from evals.zero_shot_measures import Answers, Difference, Measures, differences, measure, weights_for_share
 from evals.zero_shot_peers import ANSWERED, PeerAnswers
 from evals.zero_shot_policies import BATCH
 from evals.zero_shot_scores import Recorded
 from evals.zero_shot_tasks import LabelTask
+from llmclf.agreement.counts import Floats
+from llmclf.errors import InputError
 from llmclf.policy import RAW, Policy
 
 SHARES: Final = (0.5, 0.9, 0.97)
@@ -35,6 +37,8 @@ class Row:
     measures: Measures | None = None
     differences: Mapping[str, Difference] = field(default_factory=dict)
     """llmclf's default less this system, on the texts that both answered."""
+    with_labels: Mapping[str, Difference] = field(default_factory=dict)
+    """The same of llmclf's default calibrated by labelled examples."""
 
 
 @dataclass
@@ -64,25 +68,47 @@ class Found:
             name: Answers.likeliest(recorded.probabilities(policy)[task.labelled :])
             for name, policy in policies.items()
         }
+        labelled = _with_labels(task, recorded.probabilities(default))
         for system, answers in ours.items():
-            self.rows += _at_shares(model, task, system, answers, None)
+            self.rows += _at_shares(model, task, system, answers)
         if len(task.items) - task.labelled > ANSWERED:
-            self.rows += _at_shares(model, task, f"{DEFAULT}, first {ANSWERED}", ours[DEFAULT].first(ANSWERED), None)
+            self.rows += _at_shares(model, task, f"{DEFAULT}, first {ANSWERED}", ours[DEFAULT].first(ANSWERED))
         for peer in peers:
             if peer.answers is None:
                 self.rows.append(Row(model, task.name, peer.name, len(task.items), peer.problem))
             else:
                 given = Answers(peer.answers, peer.probabilities)
-                self.rows += _at_shares(model, task, peer.name, given, ours[DEFAULT])
+                self.rows += _at_shares(model, task, peer.name, given, ours[DEFAULT], labelled)
         probabilities = {name: recorded.probabilities(policies[name]) for name in (DEFAULT, RAW_NAME)}
         self.calibrated += calibrated(model, task, probabilities[DEFAULT])
         self.abstaining += abstaining(model, task.name, probabilities, task.truth)
 
 
-def _at_shares(model: str, task: LabelTask, system: str, given: Answers, default: Answers | None) -> Iterator[Row]:
+def _with_labels(task: LabelTask, probabilities: Floats) -> Answers | None:
+    if not task.labelled:
+        return None
+    try:
+        return Answers.likeliest(calibrate(BEST, task, probabilities))
+    except InputError:
+        return None  # the table of what labelled examples are worth says why
+
+
+def _at_shares(
+    model: str,
+    task: LabelTask,
+    system: str,
+    given: Answers,
+    default: Answers | None = None,
+    labelled: Answers | None = None,
+) -> Iterator[Row]:
     n, q = len(given.labels), len(task.question.codes)
     truth = task.truth[task.labelled :][:n]
     for share in (None, *SHARES) if q == 2 else (None,):
         weights = None if share is None else weights_for_share(truth, share)
-        compared = {} if default is None else differences(default.first(n), given, truth, q, weights)
-        yield Row(model, task.name, system, len(task.items), "", share, measure(given, truth, q, weights), compared)
+        compared, with_labels = (
+            {} if ours is None else differences(ours.first(n), given, truth, q, weights) for ours in (default, labelled)
+        )
+        measures = measure(given, truth, q, weights)
+        if share is not None:  # labelled examples are of the data's own shares
+            with_labels = {}
+        yield Row(model, task.name, system, len(task.items), "", share, measures, compared, with_labels)
