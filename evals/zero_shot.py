@@ -41,8 +41,12 @@ from llmclf.backends.registry import embedded_model
 from llmclf.errors import LlmclfError
 
 MODELS: Final = {"smollm2": "SmolLM2-135M", "gemma": "Gemma-3-270M"}
-_MOST: Final = {"smollm2": LABELLED + HELD_OUT, "gemma": 500}
-"""Texts a task: the larger model takes several times as long."""
+_TEXTS: Final = 500
+"""Of a task."""
+_MORE: Final = frozenset({"amazon", "movies", "clickbait"})
+"""Tasks on which the small model has `LABELLED + HELD_OUT` texts."""
+_ANSWERED: Final = {"smollm2": 100, "gemma": 50}
+"""Of the held-out texts, by each peer."""
 _QUICK: Final = 60
 
 
@@ -102,13 +106,15 @@ def _answers(name: str, options: argparse.Namespace) -> Iterator[tuple[Recorded,
     """Give what a model's records of each task are, and what each peer answers with the same model."""
     path = embedded_model() if name == "smollm2" else gemma(options.environments)
     asked = Peers(path, options.environments, options.cache / "peers")
-    most = options.texts or (_QUICK if options.quick else _MOST[name])
+    many = _MORE if name == "smollm2" and not options.quick else frozenset()
+    few = _QUICK if options.quick else _TEXTS
     backend = LocalBackend(path)
     try:
-        for task in load(options.tasks, most):
-            say(f"{name}: {task.name}")
+        for one in options.tasks:
+            say(f"{name}: {one}")
+            task = load(one, LABELLED + HELD_OUT if one in many else few)
             recorded = record(task, backend, options.cache / name, ASKED)
-            yield recorded, [asked.ask(peer, task) for peer in options.peers]
+            yield recorded, [asked.ask(peer, task, _ANSWERED[name]) for peer in options.peers]
     finally:
         backend.close()
 
@@ -120,8 +126,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     for option, known in (("tasks", tuple(TASKS)), ("peers", NAMES), ("models", tuple(MODELS))):
         parser.add_argument(f"--{option}", type=names_of(known), default=known, help=f"of {','.join(known)}")
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK} texts a task")
-    most = ", ".join(f"{count:,} with {name}" for name, count in _MOST.items())
-    parser.add_argument("--texts", type=int, help=f"of a task, at most; by default {most}")
     cache = Path(".cache")
     parser.add_argument("--cache", type=Path, default=cache / "zero_shot", help="where all answers are kept")
     parser.add_argument("--environments", type=Path, default=cache / "peers", help="where the peers are installed")

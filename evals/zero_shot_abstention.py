@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from llmclf.abstention import select_threshold
 
 from evals.zero_shot_measures import Answers
-from evals.zero_shot_tasks import LABELLED
+from evals.zero_shot_tasks import GATED, LABELLED
+from llmclf.abstention import select_threshold
 from llmclf.agreement.counts import Floats, Ints
 from llmclf.agreement.estimate import Undefined
 
 RISK: Final = 0.1
 DELTA: Final = 0.1
 """How often the true risk may exceed the wanted one."""
-LEAST: Final = 1000
-"""Items of a population."""
 _RUNS: Final = 500
 
 
@@ -50,7 +48,7 @@ class Abstaining:
 
 def abstaining(model: str, task: str, systems: dict[str, Floats], truth: Ints) -> Iterator[Abstaining]:
     """Choose thresholds by 200 labelled items, many times over, for each system's probabilities (n, q)."""
-    if len(truth) < LEAST:
+    if len(truth) < GATED:
         return
     for system, probabilities in systems.items():
         confidence = probabilities.max(axis=1)

@@ -20,12 +20,10 @@ from llmclf.backends.llama import LlamaModel, available_cpus
 from llmclf.items import Item
 from llmclf.prompts import Prompt
 
-ANSWERED: Final = 100
-"""Of the held-out texts, by each peer."""
 NAMES: Final = ("guidance", "outlines", "instructor", "ollama-classifier", "cappr")
 _TOO_SLOW: Final = frozenset({("cappr", "banking77")})
 """It would take minutes a text: a pass of its own for each of 77 labels."""
-_PART: Final = 100
+_PART: Final = 50
 """Texts that a process answers before its answers are kept."""
 _CONTEXT: Final = 2048
 _LABEL_TOKENS: Final = 48
@@ -54,8 +52,8 @@ class Peers:
     cache: Path
     """The folder that keeps their answers."""
 
-    def ask(self, name: str, task: LabelTask, count: int = ANSWERED) -> PeerAnswers:
-        """Give a peer's answers to a task, from the cache if they are there."""
+    def ask(self, name: str, task: LabelTask, count: int) -> PeerAnswers:
+        """Give a peer's answers to the first held-out items of a task, from the cache if they are there."""
         if (name, task.name) in _TOO_SLOW:
             return PeerAnswers(name, "left out, since it takes minutes a text")
         items = task.items[task.labelled :][:count]

@@ -8,7 +8,7 @@ from evals.zero_shot_abstention import Abstaining, abstaining
 from evals.zero_shot_cascade import Cascade
 from evals.zero_shot_labelled import BEST, Calibrated, calibrate, calibrated
 from evals.zero_shot_measures import Answers, Difference, Measures, differences, measure, weights_for_share
-from evals.zero_shot_peers import ANSWERED, PeerAnswers
+from evals.zero_shot_peers import PeerAnswers
 from evals.zero_shot_policies import BATCH
 from evals.zero_shot_scores import Recorded
 from evals.zero_shot_tasks import LabelTask
@@ -71,8 +71,9 @@ class Found:
         labelled = _with_labels(task, recorded.probabilities(default))
         for system, answers in ours.items():
             self.rows += _at_shares(model, task, system, answers)
-        if len(task.items) - task.labelled > ANSWERED:
-            self.rows += _at_shares(model, task, f"{DEFAULT}, first {ANSWERED}", ours[DEFAULT].first(ANSWERED))
+        compared = max((len(peer.answers) for peer in peers if peer.answers is not None), default=0)
+        if 0 < compared < len(task.items) - task.labelled:
+            self.rows += _at_shares(model, task, f"{DEFAULT}, first {compared}", ours[DEFAULT].first(compared))
         for peer in peers:
             if peer.answers is None:
                 self.rows.append(Row(model, task.name, peer.name, len(task.items), peer.problem))

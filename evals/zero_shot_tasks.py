@@ -51,15 +51,15 @@ class LabelTask:
         return LABELLED if len(self.items) > 2 * LABELLED else 0
 
 
-def load(names: Iterable[str], most: int = LABELLED + HELD_OUT) -> list[LabelTask]:
-    """Load tasks by name, each with so many items at most.
+def load(name: str, most: int = LABELLED + HELD_OUT) -> LabelTask:
+    """Load a task by its name, with so many items at most.
 
     Raises:
-        InputError: a dataset is not here.
+        InputError: its dataset is not here.
 
     """
-    tasks = [TASKS[name]() for name in names]
-    return [replace(task, items=task.items[:most], truth=task.truth[:most]) for task in tasks]
+    task = TASKS[name]()
+    return replace(task, items=task.items[:most], truth=task.truth[:most])
 
 
 def _task(name: str, codebook: Codebook, rows: Iterable[tuple[Item, str]]) -> LabelTask:

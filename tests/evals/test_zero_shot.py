@@ -62,7 +62,7 @@ def recorded(folder: Path, signal: float = 2.0) -> Recorded:
 @needs_data
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks_are_sampled_alike_each_time(name: str) -> None:
-    (task,) = load([name])
+    task = load(name)
     again = TASKS[name]()
     assert (task.items, task.truth.tolist()) == (again.items, again.truth.tolist())
     assert len(task.items) == len({item.words for item in task.items}) >= 50
