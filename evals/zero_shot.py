@@ -23,13 +23,14 @@ from evals.throughput import names_of
 from evals.throughput_peers import PeerProblem, gemma, say
 from evals.zero_shot_cascade import cascade
 from evals.zero_shot_peers import NAMES, PeerAnswers, Peers
-from evals.zero_shot_policies import ASKED, CANDIDATES, choose, quality
+from evals.zero_shot_policies import ASKED, BATCH, CANDIDATES, Quality, choose, mean_quality, quality
 from evals.zero_shot_report import (
     abstention_table,
     cascade_table,
     differences_table,
     labelled_table,
     own_shares,
+    policy_table,
     resampled,
     targets,
 )
@@ -68,11 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def compare(options: argparse.Namespace) -> Found:
     """Ask the models and the peers what is not in the cache, and measure all."""
     answered = {name: list(_answers(name, options)) for name in options.models}
-    qualities: dict[str, list[dict[str, float]]] = {}
+    qualities: dict[str, list[dict[str, Quality]]] = {}
     for recorded, _ in chain.from_iterable(answered.values()):
-        rated = {policy.name: quality(recorded, policy) for policy in CANDIDATES}
+        rated = {policy.name: quality(recorded, policy) for policy in (*CANDIDATES, BATCH)}
         qualities.setdefault(recorded.task.name, []).append(rated)
-    found = Found()
+    found = Found(policies={policy.name: mean_quality(qualities, policy) for policy in (*CANDIDATES, BATCH)})
     for name in options.tasks:
         default = choose(qualities, name)
         found.chosen[name] = default.name
@@ -95,6 +96,7 @@ def report(found: Found) -> Iterator[str]:
         yield from differences_table(found, model)
     for cell in cells:
         yield from resampled(found, *cell)
+    yield from policy_table(found)
     yield from labelled_table(found)
     yield from abstention_table(found)
     yield from cascade_table(found)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -45,28 +45,39 @@ BATCH: Final = Policy(name="batch", correction="batch")
 """Beside them: it assumes that all labels are equally frequent among the first texts."""
 
 
-def quality(recorded: Recorded, policy: Policy) -> float:
-    """Rate a policy on one task by macro-F1 less the mean of log loss and Brier score, in units of knowing nothing.
+class Quality(NamedTuple):
+    """How good a policy is, in units of knowing nothing: the loss log q and the Brier score 1 - 1/q of equal shares."""
 
-    Who gives all q labels the probability 1/q has the log loss log q and the Brier score 1 - 1/q.
-    """
+    macro_f1: float
+    log_loss: float
+    brier: float
+
+    @property
+    def score(self) -> float:
+        """What policies are ranked by."""
+        return self.macro_f1 - (self.log_loss + self.brier) / 2
+
+
+def quality(recorded: Recorded, policy: Policy) -> Quality:
+    """Rate a policy on one task."""
     truth, q = recorded.task.truth, len(recorded.task.question.codes)
     probabilities = recorded.probabilities(policy)
     is_known = ~np.isnan(probabilities).any(axis=1)
     p, y = probabilities[is_known], truth[is_known]
     f1 = macro_f1(Answers.likeliest(p).labels, y, q, np.ones((1, len(y))))[0]
-    loss = losses(p, y).mean() / math.log(q)
-    brier = briers(p, y).mean() / (1 - 1 / q)
-    return float(f1 - (loss + brier) / 2)
+    return Quality(float(f1), float(losses(p, y).mean()) / math.log(q), float(briers(p, y).mean()) / (1 - 1 / q))
 
 
-def choose(qualities: Mapping[str, Sequence[Mapping[str, float]]], left_out: str) -> Policy:
-    """Give the candidate with the highest mean quality over tasks and models, but for one task.
+Qualities: TypeAlias = Mapping[str, Sequence[Mapping[str, Quality]]]
+"""By task, and there of each model, by policy."""
 
-    Args:
-        qualities: by task, and there of each model, by policy.
-        left_out: the task.
 
-    """
-    others = [one for task, of_models in qualities.items() if task != left_out for one in of_models]
-    return max(CANDIDATES, key=lambda policy: float(np.mean([one[policy.name] for one in others])))
+def mean_quality(qualities: Qualities, policy: Policy, left_out: str = "") -> Quality:
+    """Give a policy's mean quality over tasks and models, but for one task."""
+    others = [one[policy.name] for task, of_models in qualities.items() if task != left_out for one in of_models]
+    return Quality(*np.mean(others, axis=0).tolist())
+
+
+def choose(qualities: Qualities, left_out: str = "") -> Policy:
+    """Give the best candidate on all tasks but one."""
+    return max(CANDIDATES, key=lambda policy: mean_quality(qualities, policy, left_out).score)

@@ -51,6 +51,15 @@ def resampled(found: Found, model: str, task: str) -> Iterator[str]:
         yield f"{same_system[0].system:<{_SYSTEM}}{''.join(cells)}"
 
 
+def policy_table(found: Found) -> Iterator[str]:
+    """Give the policies, the best ones first."""
+    yield "\nPolicies, means over tasks and models; loss and Brier in units of equal probabilities' ones;"
+    yield "score: F1 - (loss + Brier) / 2, by which the default is chosen"
+    yield f"{'':<60}{'F1':>6}{'loss':>8}{'Brier':>8}{'score':>8}"
+    for name, one in sorted(found.policies.items(), key=lambda item: -item[1].score):
+        yield f"{name:<60}{_short(one.macro_f1):>6}{_long(one.log_loss):>8}{_long(one.brier):>8}{one.score:>8.3f}"
+
+
 def labelled_table(found: Found) -> Iterator[str]:
     """Give what labelled examples are worth."""
     yield "\nWith labelled examples, on the held-out texts; chance: the ECE that perfect calibration would have"

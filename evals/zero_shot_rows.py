@@ -9,7 +9,7 @@ from evals.zero_shot_cascade import Cascade
 from evals.zero_shot_labelled import BEST, Calibrated, calibrate, calibrated
 from evals.zero_shot_measures import Answers, Difference, Measures, differences, measure, weights_for_share
 from evals.zero_shot_peers import PeerAnswers
-from evals.zero_shot_policies import BATCH
+from evals.zero_shot_policies import BATCH, Quality
 from evals.zero_shot_scores import Recorded
 from evals.zero_shot_tasks import LabelTask
 from llmclf.agreement.counts import Floats
@@ -47,6 +47,8 @@ class Found:
 
     chosen: dict[str, str] = field(default_factory=dict)
     """By task, the policy that is best on all other tasks."""
+    policies: dict[str, Quality] = field(default_factory=dict)
+    """By name, over all tasks and models."""
     rows: list[Row] = field(default_factory=list)
     calibrated: list[Calibrated] = field(default_factory=list)
     abstaining: list[Abstaining] = field(default_factory=list)

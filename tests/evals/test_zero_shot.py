@@ -14,7 +14,7 @@ from evals.zero_shot_cascade import cascade
 from evals.zero_shot_labelled import calibration_excess
 from evals.zero_shot_measures import Answers, differences, macro_f1, measure, weights_for_share
 from evals.zero_shot_peers import PeerAnswers
-from evals.zero_shot_policies import ASKED, CANDIDATES, choose
+from evals.zero_shot_policies import ASKED, CANDIDATES, Quality, choose
 from evals.zero_shot_rows import SHARES, Found
 from evals.zero_shot_scores import Recorded, record
 from evals.zero_shot_tasks import GATED, TASKS, LabelTask, load
@@ -77,7 +77,7 @@ def test_the_comparison_of_a_biased_model(tmp_path: Path) -> None:
     default = next(policy for policy in CANDIDATES if policy.name == "sum, content-free, temperature 1")
     always_good = PeerAnswers("always good", answers=np.zeros(100, dtype=np.int64))
     unsure = PeerAnswers("unsure", answers=np.zeros(100, dtype=np.int64), probabilities=np.full((100, 2), 0.5))
-    found = Found(chosen={"tiny": default.name})
+    found = Found(chosen={"tiny": default.name}, policies={default.name: Quality(1.0, 0.5, 0.5)})
     found.add("Tiny", one, default, [always_good, unsure, PeerAnswers("broken", "it failed")])
     by_system = {row.system: row for row in found.rows if row.share is None}
     ours, raw = by_system["llmclf default"].measures, by_system["llmclf raw"].measures
@@ -154,8 +154,9 @@ def test_perfect_calibration_has_no_excess() -> None:
 
 def test_a_policy_is_chosen_without_the_task() -> None:
     good, other = CANDIDATES[3].name, CANDIDATES[5].name
-    bad = dict.fromkeys((policy.name for policy in CANDIDATES), 0.0)
-    qualities = {"one": [bad | {other: 9.0}], "two": [bad | {good: 1.0}], "three": [bad | {good: 2.0}]}
+    bad = dict.fromkeys((policy.name for policy in CANDIDATES), Quality(0.5, 1.0, 1.0))
+    better, best = Quality(0.6, 0.9, 0.9), Quality(1.0, 0.1, 0.1)
+    qualities = {"one": [bad | {other: best}], "two": [bad | {good: better}], "three": [bad | {good: better}]}
     assert choose(qualities, "one").name == good
     assert choose(qualities, "two").name == other
 
