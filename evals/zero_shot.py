@@ -3,17 +3,21 @@
     python -m evals.zero_shot            # all tasks, models and peers: hours on two cores
     python -m evals.zero_shot --quick    # a rough one
 
-What the default is on a task was chosen on all other tasks (leave one task out), among policies that need no labels
-and assume no label shares: C. Guo et al. 2017 (calibration error, temperature), Zhao et al. 2021 (content-free
-texts), Fei et al. 2023 (texts of random words), Zhou et al. 2024 (batch calibration, shown beside). Peers get the same
-weights and the words of llmclf's plain prompt; each runs in an environment of its own. All that models say is kept
-in --cache, and not asked again. The student is shown by `python -m evals.distil`.
+What the default is on a task was chosen on all other tasks of 500 texts or more (leave one task out), among policies
+that need no labels and assume no label shares. Content-free texts: Zhao et al. 2021, Calibrate Before Use. Texts of
+random words: Fei et al. 2023, Mitigating Label Biases for In-context Learning. Shown beside, since it assumes equal
+shares: Zhou et al. 2024, Batch Calibration. Calibration error and temperature: Guo et al. 2017, On Calibration of
+Modern Neural Networks.
+
+Peers get the same weights and the words of llmclf's plain prompt; each runs in an environment of its own. All that
+models say is kept in --cache, and not asked again. The student is shown by `python -m evals.distil`.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -35,8 +39,8 @@ from evals.zero_shot_report import (
     targets,
 )
 from evals.zero_shot_rows import Found
-from evals.zero_shot_scores import Recorded, record
-from evals.zero_shot_tasks import HELD_OUT, LABELLED, TASKS, load
+from evals.zero_shot_scores import Recorded, cached, record
+from evals.zero_shot_tasks import GATED, HELD_OUT, LABELLED, TASKS, load
 from llmclf.backends.local import LocalBackend
 from llmclf.backends.registry import embedded_model
 from llmclf.errors import LlmclfError
@@ -70,19 +74,21 @@ def compare(options: argparse.Namespace) -> Found:
     """Ask the models and the peers what is not in the cache, and measure all."""
     answered = {name: list(_answers(name, options)) for name in options.models}
     qualities: dict[str, list[dict[str, Quality]]] = {}
+    least = 0 if options.quick else GATED
     for recorded, _ in chain.from_iterable(answered.values()):
-        rated = {policy.name: quality(recorded, policy) for policy in (*CANDIDATES, BATCH)}
-        qualities.setdefault(recorded.task.name, []).append(rated)
+        if len(recorded.task.items) >= least:
+            rated = {policy.name: quality(recorded, policy) for policy in (*CANDIDATES, BATCH)}
+            qualities.setdefault(recorded.task.name, []).append(rated)
     found = Found(policies={policy.name: mean_quality(qualities, policy) for policy in (*CANDIDATES, BATCH)})
     for name in options.tasks:
         default = choose(qualities, name)
         found.chosen[name] = default.name
         both = []
-        for model, of_model in answered.items():
-            recorded, peers = next(one for one in of_model if one[0].task.name == name)
-            found.add(MODELS[model], recorded, default, peers)
-            both.append((MODELS[model], recorded))
-        if len(both) == 2:
+        for model, (recorded, peers) in ((m, one) for m, of_model in answered.items() for one in of_model):
+            if recorded.task.name == name:
+                found.add(MODELS[model], recorded, default, peers)
+                both.append((MODELS[model], recorded))
+        if len(both) == len(MODELS):
             found.cascades.append(cascade(both, default))
     return found
 
@@ -107,18 +113,18 @@ def report(found: Found) -> Iterator[str]:
 def _answers(name: str, options: argparse.Namespace) -> Iterator[tuple[Recorded, list[PeerAnswers]]]:
     """Give what a model's records of each task are, and what each peer answers with the same model."""
     path = embedded_model() if name == "smollm2" else gemma(options.environments)
-    asked = Peers(path, options.environments, options.cache / "peers")
+    asked = Peers(path, options.environments, options.cache / "peers", only_cached=options.cached)
     many = _MORE if name == "smollm2" and not options.quick else frozenset()
     few = _QUICK if options.quick else _TEXTS
-    backend = LocalBackend(path)
-    try:
+    folder = options.cache / name
+    with ExitStack() as stack:
+        backend = None if options.cached else stack.enter_context(closing(LocalBackend(path)))
         for one in options.tasks:
             say(f"{name}: {one}")
             task = load(one, LABELLED + HELD_OUT if one in many else few)
-            recorded = record(task, backend, options.cache / name, ASKED)
-            yield recorded, [asked.ask(peer, task, _ANSWERED[name]) for peer in options.peers]
-    finally:
-        backend.close()
+            recorded = record(task, backend, folder, ASKED) if backend else cached(task, folder)
+            if recorded:
+                yield recorded, [asked.ask(peer, recorded.task, _ANSWERED[name]) for peer in options.peers]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -132,7 +138,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=cache / "zero_shot", help="where all answers are kept")
     parser.add_argument("--environments", type=Path, default=cache / "peers", help="where the peers are installed")
     parser.add_argument("--json", type=Path, help="a file to write all figures to")
+    parser.add_argument("--cached", action="store_true", help="show what is in the cache, and ask nothing")
     options = parser.parse_args(arguments)
+    if len(options.tasks) < 2:
+        parser.error("give two tasks or more: the default of each is chosen on the others")
     for folder in (options.cache, options.environments):
         folder.mkdir(parents=True, exist_ok=True)
     options.environments = options.environments.resolve()

@@ -51,6 +51,8 @@ class Peers:
     """The folder that they are installed in."""
     cache: Path
     """The folder that keeps their answers."""
+    only_cached: bool = False
+    """Ask nothing that is not there."""
 
     def ask(self, name: str, task: LabelTask, count: int) -> PeerAnswers:
         """Give a peer's answers to the first held-out items of a task, from the cache if they are there."""
@@ -67,6 +69,8 @@ class Peers:
     def _part(self, name: str, task: LabelTask, items: Sequence[Item]) -> dict[str, Any]:
         content = json.dumps([name, task.codebook.hash, [item.words for item in items], self.model.name])
         kept = self.cache / f"{hashlib.sha256(content.encode()).hexdigest()[:20]}.json"
+        if not kept.is_file() and self.only_cached:
+            raise PeerProblem("not in the cache")
         if not kept.is_file():
             package = PEERS[name]
             asked = peer_task(task, items, self.model, with_lists=name != "ollama-classifier")

@@ -69,7 +69,7 @@ def quality(recorded: Recorded, policy: Policy) -> Quality:
 
 
 Qualities: TypeAlias = Mapping[str, Sequence[Mapping[str, Quality]]]
-"""By task, and there of each model, by policy."""
+"""By task, and there of each model, by policy. Of tasks with enough texts to judge by."""
 
 
 def mean_quality(qualities: Qualities, policy: Policy, left_out: str = "") -> Quality:

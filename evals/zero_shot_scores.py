@@ -1,6 +1,6 @@
 """What llmclf's engine says about a task's items, recorded in a job file, and what each policy makes of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -37,6 +37,17 @@ class Recorded:
         codes = self.task.question.codes
         rows = [[one.probabilities.get(code, np.nan) for code in codes] for one in self.annotations(policy)]
         return np.array(rows)
+
+
+def cached(task: LabelTask, folder: Path) -> Recorded | None:
+    """Give what is on record of a task's first items; None where that is nothing."""
+    path = folder / f"{task.name}.sqlite"
+    if not path.is_file():
+        return None
+    with open_records(path) as records:
+        last = records.last_row(JobFile(records).choose(None))
+    count = last[0] + 1 if last else 0
+    return Recorded(replace(task, items=task.items[:count], truth=task.truth[:count]), path)
 
 
 def record(task: LabelTask, backend: Backend, folder: Path, policy: Policy) -> Recorded:

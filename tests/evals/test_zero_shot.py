@@ -13,10 +13,10 @@ from evals.zero_shot_abstention import abstaining
 from evals.zero_shot_cascade import cascade
 from evals.zero_shot_labelled import calibration_excess
 from evals.zero_shot_measures import Answers, differences, macro_f1, measure, weights_for_share
-from evals.zero_shot_peers import PeerAnswers
+from evals.zero_shot_peers import PeerAnswers, Peers
 from evals.zero_shot_policies import ASKED, CANDIDATES, Quality, choose
 from evals.zero_shot_rows import SHARES, Found
-from evals.zero_shot_scores import Recorded, record
+from evals.zero_shot_scores import Recorded, cached, record
 from evals.zero_shot_tasks import GATED, TASKS, LabelTask, load
 from llmclf.agreement import Rating
 from llmclf.agreement.classification import macro_f1 as macro_f1_of_ratings
@@ -106,6 +106,17 @@ def test_what_is_on_record_is_not_asked_again(tmp_path: Path) -> None:
 
     again = record(task, ScriptedBackend(refuse, name="scripted"), tmp_path, ASKED)
     assert again.probabilities(CANDIDATES[0]).shape == (60, 2)
+
+
+def test_what_is_cached_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    assert cached(tiny(), tmp_path) is None
+    record(tiny(60), scripted(), tmp_path, ASKED)
+    found = cached(tiny(), tmp_path)
+    assert found is not None
+    assert found.probabilities(CANDIDATES[3]).shape == (60, 2)
+    assert found.task.truth.tolist() == tiny().truth[:60].tolist()
+    peers = Peers(tmp_path / "model.gguf", tmp_path, tmp_path, only_cached=True)
+    assert peers.ask("guidance", tiny(), 10).problem == "not in the cache"
 
 
 def test_other_shares_are_weights_of_the_same_answers() -> None:
