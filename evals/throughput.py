@@ -56,7 +56,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m evals.throughput", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, known in (("only", (*WORKS, _MEMORY)), ("peers", tuple(PEERS)), ("models", MODELS)):
-        parser.add_argument(f"--{name}", type=_names(known), default=known, help=f"of {','.join(known)}")
+        parser.add_argument(f"--{name}", type=names_of(known), default=known, help=f"of {','.join(known)}")
     parser.add_argument("--quick", action="store_true", help="fewer texts, one repeat")
     parser.add_argument("--cache", type=Path, default=Path(".cache/peers"), help="where the peers are installed")
     parser.add_argument("--json", type=Path, help="a file to write all figures to")
@@ -66,7 +66,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _names(known: Sequence[str]) -> "argparse._ActionType":
+def names_of(known: Sequence[str]) -> "argparse._ActionType":
+    """Read names of known things, with commas between them."""
+
     def read(text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         if unknown := [name for name in names if name not in known]:

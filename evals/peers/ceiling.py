@@ -30,7 +30,7 @@ def main() -> None:
     chosen = weights(shipped, asked["layout"])
     lib = llama_cpp()
     model = LlamaModel(chosen.path, repacked=chosen.repacked)
-    frame = _frame(model)
+    frame = chat_frame(model)
 
     def tokenize(text: str) -> list[int]:
         return model.tokenize(text, special=True)
@@ -53,7 +53,7 @@ def main() -> None:
     Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
 
 
-def _frame(model: LlamaModel) -> tuple[str, str, str] | None:
+def chat_frame(model: LlamaModel) -> tuple[str, str, str] | None:
     """Give what the model's chat template writes around a system's and a user's words."""
     if model.chat_template is None:
         return None

@@ -50,6 +50,7 @@ class Task:
     seconds: float
     """A repeat takes about so long: slow peers get fewer of the texts."""
     repeats: int
+    """With none, all texts are answered once, and nothing is timed."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What only one peer knows."""
 
@@ -84,14 +85,26 @@ class Peer(NamedTuple):
 
     answer: Callable[[Sequence[str]], list[str | None]]
     tokens: Callable[[], Tokens]
+    probabilities: Callable[[Sequence[str]], list[list[float]]] | None = None
+    """Of every label of the only question, where the peer gives them; its answer is then the likeliest."""
 
 
 def main(open_peer: Callable[[Task], Iterator[Peer]]) -> None:
-    """Measure one peer: `python -m evals.peers.NAME TASK.json RESULT.json`."""
+    """Measure one peer, or have it answer all texts once: `python -m evals.peers.NAME TASK.json RESULT.json`."""
     task = Task.load(Path(sys.argv[1]))
     with contextmanager(open_peer)(task) as peer:
-        result = measure(task, peer)
+        result = answer_once(task, peer) if task.repeats == 0 else measure(task, peer)
     Path(sys.argv[2]).write_text(json.dumps(result | {"memory": peak_memory()}), encoding="utf-8")
+
+
+def answer_once(task: Task, peer: Peer) -> dict[str, Any]:
+    """Give a peer's answers to all texts, and where it gives them the probabilities of the only question's labels."""
+    if peer.probabilities is None:
+        return {"answers": peer.answer(task.texts), "probabilities": None}
+    (question,) = task.questions
+    probabilities = peer.probabilities(task.texts)
+    answers = [question.labels[row.index(max(row))] for row in probabilities]
+    return {"answers": answers, "probabilities": probabilities}
 
 
 def measure(task: Task, peer: Peer) -> dict[str, Any]:
