@@ -38,14 +38,14 @@ def annotate(
     replicate: int = 0,
     samples: int = 1,
     re_ask: int = RE_ASK,
-    policy: Policy = RAW,
+    policy: Policy | str = RAW,
 ) -> Iterator[Annotation]:
     """Ask every question of the codebook about every item, and give the answers in the order of the items.
 
     One annotation for each item and question, decided on by a policy; see `ask`. A policy that learns from the first
     items gives its first answer after these.
     """
-    stream = iter(items)
+    stream, policy = iter(items), Policy.of(policy)
     if order is None:
         order, stream = choose_order(stream, codebook, backend, policy.variants)
     window: list[Item] = []

@@ -70,7 +70,7 @@ class ZeroShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         self.codebook_ = book.model_copy(update={"question": (question,)})
         self.classes_ = np.array(sorted(_class_by_code(question).values()))
         self.backend_ = open_backend(self.backend) if isinstance(self.backend, str) else self.backend
-        policy = self.policy if isinstance(self.policy, Policy) else Policy.load(self.policy)
+        policy = Policy.of(self.policy)
         texts = [] if X is None else items_of(texts_of(X))
         policy = _without_examples(policy.for_answers(self.codebook_, self.backend_.origin))
         self.decider_ = learn(texts, self.codebook_, self.backend_, policy)

@@ -26,7 +26,7 @@ def annotate_frame(
     backend: Backend | str,
     columns: ItemColumns = DEFAULT_COLUMNS,
     job: str | Path | None = None,
-    policy: Policy = DEFAULT,
+    policy: Policy | str = DEFAULT,
 ) -> Frame:
     """Annotate the rows of a frame, and give the long table as a frame of the same library.
 
@@ -45,7 +45,7 @@ def annotate_frame(
     """
     items = list(items_of_rows("the frame", frame_rows(frame), columns))
     check_ids("the frame", items)
-    rows = [annotation.to_dict() for annotation in _annotations(items, codebook, backend, job, policy)]
+    rows = [annotation.to_dict() for annotation in _annotations(items, codebook, backend, job, Policy.of(policy))]
     names = table_columns(codebook.reasons)
     return like(frame).DataFrame({name: [row[name] for row in rows] for name in names})
 

@@ -84,7 +84,7 @@ class Job:
         phone_regions: Sequence[str] | None = None,
         text_key: bytes | None = None,
         plan_number: int | None = None,
-        policy: Policy = RAW,
+        policy: Policy | str = RAW,
         keep_policy: bool = True,
         variants: Sequence[Variant] = (),
     ) -> None:
@@ -114,7 +114,7 @@ class Job:
                 undo.callback(backend.close)
             check_samples(backend, self._samples)
             terms.check_model(backend.identity)
-            self.policy = policy.for_answers(codebook, "samples" if self._samples > 1 else backend.origin)
+            self.policy = Policy.of(policy).for_answers(codebook, "samples" if self._samples > 1 else backend.origin)
             self._for_stability = bool(variants)
             self._variants = begun.ways if begun and plan_number is not None else variants or self.policy.variants
             self._channel = _channel_templates(codebook, self.policy, text_key)

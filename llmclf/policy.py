@@ -208,6 +208,11 @@ class Policy(BaseModel):
                 raise InputError(f"policy {self.name}: the prior of {name!r} gives not one share to each label", hint)
 
     @classmethod
+    def of(cls, policy: "Policy | str | Path") -> "Policy":
+        """Give a policy that may be given by its name or as a file; see `load`."""
+        return policy if isinstance(policy, Policy) else cls.load(policy)
+
+    @classmethod
     def load(cls, name: str | Path) -> "Policy":
         """Give a policy by its name, or from a TOML or JSON file: what it says differs from `base`, or from raw.
 

@@ -79,7 +79,10 @@ class Sources:
         self._policy.check(codebook)
         self.asked = asked_questions(codebook, self._policy.variants)
         tables = [other for other in file.beside(number) if self._is_of_same_table(other)]
-        self._places = [self._find(asked, tables, self._items) for asked in self.asked]
+        # That which has asked most comes first: items given in Python may have the ids of others.
+        by_plan = [[self._find(asked, [other], self._items) for asked in self.asked] for other in tables]
+        by_plan.sort(key=lambda places: places.count(None))
+        self._places = [next(filter(None, places), None) for places in zip(*by_plan, strict=True)]
         self._text_places = self._find_texts()
 
     def _for_records(self, policy: Policy) -> Policy:

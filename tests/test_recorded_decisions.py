@@ -216,3 +216,17 @@ def test_a_table_that_comes_back_is_decided_on_by_its_own_words(tmp_path: Path) 
     first = run(tmp_path / "job", DEFAULT, Model())
     assert run(tmp_path / "job", DEFAULT, Model(), other) != first
     assert run(tmp_path / "job", DEFAULT, Model()) == first
+
+
+def test_items_of_the_same_ids_are_decided_on_by_the_plan_that_has_asked_all(tmp_path: Path) -> None:
+    other = [Item(str(n), text=f"quite another text, number {n}") for n in range(60)]
+    run(tmp_path / "job", RAW, Model())
+    found = run(tmp_path / "job", POLICIES["orders"], Model(), other)
+    with open_records(tmp_path / "job") as records:
+        assert list(JobFile(records).annotations(1, policy=POLICIES["orders"])) == found
+
+
+def test_a_policy_may_be_given_by_its_name() -> None:
+    assert list(annotate(ITEMS[:3], BOOK, Model(), policy="mean")) == list(
+        annotate(ITEMS[:3], BOOK, Model(), policy=POLICIES["mean"])
+    )
