@@ -89,7 +89,7 @@ def compare(options: argparse.Namespace) -> Found:
                 found.add(MODELS[model], recorded, default, peers)
                 both.append((MODELS[model], recorded))
         if len(both) == len(MODELS):
-            found.cascades.append(cascade(both, default))
+            found.cascades.append(cascade(both[0], both[1], default))
     return found
 
 

@@ -1,6 +1,6 @@
-"""A cascade of the two models: what it saves where one of them is clearly better."""
+"""A cascade of the two models: what it saves where the larger one is clearly better."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -36,32 +36,31 @@ class Cascade:
     """Whether it is not inferior by the margin."""
 
 
-def cascade(answers: Sequence[tuple[str, Recorded]], policy: Policy) -> Cascade:
-    """Send the half of the texts of which the cheap model is least sure to the better one.
+def cascade(small: tuple[str, Recorded], large: tuple[str, Recorded], policy: Policy) -> Cascade:
+    """Send the half of the texts of which the small model is least sure to the large one.
 
     Half of the calls is what is wanted, so no label decides where the threshold is.
     """
-    (first, one), (second, other) = answers
-    task = min((one.task, other.task), key=lambda task: len(task.items))
+    task = min((small[1].task, large[1].task), key=lambda task: len(task.items))
     n = len(task.items)
-    if n < LEAST:
-        return Cascade(task.name, f"not demonstrated: {n} texts, fewer than {LEAST:,}")
     people = {item.id: task.question.codes[code] for item, code in zip(task.items, task.truth, strict=True)}
-    given = [
+    cheap, better = (
         ModelAnswers(name, {each.item: replace(each, annotator=name) for each in recorded.annotations(policy)[:n]})
-        for name, recorded in ((first, one), (second, other))
-    ]
-    for cheap, better in (given, given[::-1]):
-        pair = Pair(task.question, cheap, better, people)
-        found = cascade_report(pair, threshold_for_calls(pair, SAVED))
-        measure = found.macro_f1
-        assert measure is not None
-        cheap_f1, better_f1, both_f1 = _values(measure)
-        if better_f1 - cheap_f1 >= LEAD:
-            verdict = measure.test.verdict if isinstance(measure.test, MarginTest) else measure.test.undefined
-            f1 = (cheap_f1, better_f1, both_f1)
-            return Cascade(task.name, "", cheap.model, better.model, n, found.saved_calls, f1, str(verdict))
-    return Cascade(task.name, f"not demonstrated: no model leads by {LEAD:g} ({cheap_f1:.3f} and {better_f1:.3f})")
+        for name, recorded in (small, large)
+    )
+    pair = Pair(task.question, cheap, better, people)
+    found = cascade_report(pair, threshold_for_calls(pair, SAVED))
+    measure = found.macro_f1
+    assert measure is not None
+    cheap_f1, better_f1, both_f1 = _values(measure)
+    problem = ""
+    if better_f1 - cheap_f1 < LEAD:
+        problem = f"not demonstrated: {large[0]} {better_f1:.3f}, {small[0]} {cheap_f1:.3f}, no lead of {LEAD:g}"
+    elif n < LEAST:
+        problem = f"not demonstrated: {n} texts, fewer than {LEAST:,}"
+    verdict = measure.test.verdict if isinstance(measure.test, MarginTest) else measure.test.undefined
+    f1 = (cheap_f1, better_f1, both_f1)
+    return Cascade(task.name, problem, small[0], large[0], n, found.saved_calls, f1, str(verdict))
 
 
 def _values(measure: Measure) -> Iterator[float]:

@@ -187,12 +187,12 @@ def test_a_cascade_needs_a_better_model(tmp_path: Path) -> None:
     weak = record(large, scripted("weak", 0.0), tmp_path / "weak", ASKED)
     strong = record(large, scripted("strong", 2.0), tmp_path / "strong", ASKED)
     policy = CANDIDATES[3]
-    shown = cascade([("weak", weak), ("strong", strong)], policy)
-    assert (shown.cheap, shown.better, shown.verdict) == ("weak", "strong", "worse")
+    shown = cascade(("weak", weak), ("strong", strong), policy)
+    assert (shown.problem, shown.cheap, shown.better, shown.verdict) == ("", "weak", "strong", "worse")
     assert shown.saved == pytest.approx(0.5, abs=0.05)
-    assert "no model leads" in cascade([("strong", strong), ("strong again", strong)], policy).problem
-    few = Recorded(tiny(), strong.path)
-    assert "fewer than 1,000" in cascade([("weak", few), ("strong", few)], policy).problem
+    assert "no lead" in cascade(("strong", strong), ("weak", weak), policy).problem
+    few = (Recorded(tiny(), weak.path), Recorded(tiny(), strong.path))
+    assert "fewer than 1,000" in cascade(("weak", few[0]), ("strong", few[1]), policy).problem
 
 
 def test_a_peer_answers_each_text_once() -> None:
