@@ -60,10 +60,13 @@ class Peers:
             return PeerAnswers(name, "left out, since it takes minutes a text")
         items = task.items[task.labelled :][:count]
         parts = [items[begin : begin + _PART] for begin in range(0, len(items), _PART)]
+        found: list[dict[str, Any]] = []
         try:
-            found = [self._part(name, task, part) for part in parts]
+            for part in parts:
+                found.append(self._part(name, task, part))  # noqa: PERF401 - those before one that fails are kept
         except PeerProblem as problem:
-            return PeerAnswers(name, str(problem))
+            if not found or not self.only_cached:
+                return PeerAnswers(name, str(problem))
         return _read(name, task, found)
 
     def _part(self, name: str, task: LabelTask, items: Sequence[Item]) -> dict[str, Any]:

@@ -63,16 +63,16 @@ def policy_table(found: Found) -> Iterator[str]:
 def labelled_table(found: Found) -> Iterator[str]:
     """Give what labelled examples are worth."""
     yield "\nWith labelled examples, on the held-out texts; chance: the ECE that perfect calibration would have"
-    yield f"{'':<25}{'calibration':<13}{'n':>5}{'F1':>6}{'loss':>7}{'Brier':>7}{'ECE':>6}{'chance':>8}  excess"
+    yield f"{'':<25}{'calibration':<12}{'n':>5}{'F1':>6}{'loss':>7}{'Brier':>7}{'ECE':>6}{'chance':>8}  excess"
     for one in found.calibrated:
         name = f"{one.model[:8]} {one.task}"
         if one.measures is None or one.calibration is None:
-            yield f"{name[:24]:<25}{one.method:<13}{one.problem}"[:100]
+            yield f"{name[:24]:<25}{one.method:<12}{one.problem}"[:100]
             continue
         m, c = one.measures, one.calibration
         figures = f"{m.n:>5}{_short(m.macro_f1):>6}{_long(m.log_loss):>7}{_short(m.brier):>7}{_short(c.error):>6}"
         excess = f"{c.excess:.3f} [{c.low:.3f}, {c.high:.3f}]"
-        yield f"{name[:24]:<25}{one.method:<13}{figures}{_short(c.expected):>8}  {excess}"
+        yield f"{name[:24]:<25}{one.method:<12}{figures}{_short(c.expected):>8}  {excess}"
 
 
 def abstention_table(found: Found) -> Iterator[str]:
