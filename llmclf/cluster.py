@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from llmclf.annotations import Annotation
+from llmclf.asked_plan import Step
 from llmclf.backends.base import Identity, Reading
 from llmclf.backends.registry import KEY_VARIABLES
 from llmclf.budget import Price
 from llmclf.codebook import Codebook
 from llmclf.errors import BackendError, InputError, LlmclfError, MissingPackage
 from llmclf.items import ItemTable
-from llmclf.job import Step
 from llmclf.job_file import JobFile
 from llmclf.micro_batches import Annotator, Assignment, Done, MicroBatch, begin, micro_batches, take_in
 from llmclf.plan import Plan

@@ -12,6 +12,7 @@ from llmclf.backends.base import CHARACTERS_A_TOKEN, Backend, Message, Request, 
 from llmclf.budget import Price
 from llmclf.codebook import Codebook
 from llmclf.items import Item
+from llmclf.plan import tokens_per_second
 from llmclf.policy import RAW, Policy
 from llmclf.prompts import Order
 from llmclf.variants import items_that_say
@@ -87,7 +88,7 @@ def estimate(
     tokens_in = round(to_read * scale) + samples * also_read
     tokens_out = round(to_write * scale) + samples * also_write
     asked = round(len(requests) * scale) + samples * len(beside)
-    speed = _tokens_per_second(backend)
+    speed = tokens_per_second(backend.measured, backend.resolved)
     seconds = (tokens_in + tokens_out) / speed if speed else None
     if requests_per_minute:
         seconds = 60 * asked / requests_per_minute
@@ -165,10 +166,3 @@ def _tokens_out(request: Request) -> int:
     names = label.get("enum") or [label.get("const", "")]
     characters = len('{"label": ""}') + sum(map(len, names)) / len(names)
     return math.ceil(characters / CHARACTERS_A_TOKEN) + _REASON_TOKENS * (len(properties) - 1)
-
-
-def _tokens_per_second(backend: Backend) -> float | None:
-    """Give the speed that was measured for the layout of a local model's weights, if it was."""
-    measured = backend.measured.get(str(backend.resolved.get("layout")))
-    speed = measured.get("tokens_per_second") if isinstance(measured, dict) else None
-    return speed if isinstance(speed, float) and speed > 0 else None

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from copy import copy
 from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from llmclf.annotations import Annotation
+from llmclf.asked_plan import AskedPlan, Step
 from llmclf.asking import Questions, check_samples, choose_order
-from llmclf.backends.base import Backend, Failure, Json, Reading, Reply
+from llmclf.backends.base import Backend, Json, Reading, Reply
 from llmclf.backends.recorded import RecordedBackend
 from llmclf.backends.registry import open_backend
 from llmclf.budget import Budget, Price
@@ -20,21 +20,12 @@ from llmclf.errors import InputError
 from llmclf.items import Item, ItemTable
 from llmclf.job_file import JobFile, redactions_of
 from llmclf.plan import Plan, Terms, find_plan, plan_key, versions
-from llmclf.policy import RAW, ContentFree, Policy
+from llmclf.policy import NO_TEXTS, RAW, ContentFree, Policy
 from llmclf.prompts import Order, Prompt
-from llmclf.records import ItemRow
 from llmclf.redaction import Redactor
 from llmclf.store import Store
 from llmclf.variants import PLAIN, Variant, asked_questions, items_that_say
 from llmclf.without_texts import WithoutTexts, is_without_text, keyed_hash
-
-
-class Step(NamedTuple):
-    """How far a job has come since the last step."""
-
-    items: int
-    failed: int = 0
-    """Of their questions, those that failed."""
 
 
 class Job:
@@ -92,7 +83,7 @@ class Job:
         self._codebook = codebook
         self._uri = backend if isinstance(backend, str) else ""
         self._numbers: dict[int, int] = {}
-        self._texts, self._texts_plan, self._keeps_policy = ContentFree(), 0, keep_policy
+        self._texts_plan, self._keeps_policy = 0, keep_policy
         with ExitStack() as undo:
             store = Store(path) if self._path.exists() else None  # none is made before the backend is open
             if store:
@@ -118,30 +109,18 @@ class Job:
             self._for_stability = bool(variants)
             self._variants = begun.ways if begun and plan_number is not None else variants or self.policy.variants
             self._channel = _channel_templates(codebook, self.policy, text_key)
-            if plan_number is None:
-                key = plan_key(
-                    codebook,
-                    templates,
-                    name,
-                    self._variants,
-                    channel_templates=self._channel,
-                    for_stability=self._for_stability,
-                )
-            self._number, content = plans.get(key, (0, None))
-            self.plan = Plan(**content) if content else None
             store = store or Store(path)
             undo.callback(store.close)
             self._redactor = Redactor.open(redactions_of(path), self._regions) if self._regions else None
             if self._redactor:
                 undo.callback(self._redactor.close)
+            self._templates, self._store, self._name = templates, store, name
+            self._main = self._plan_of(key if plan_number is not None else self._key())
             budget = _budget(backend, store, max_requests, max_cost, price)
             self._let_go = undo.pop_all().close
-        self._templates = templates
         self._re_ask = re_ask
         self.kept = 0
         """Items of which all was on record before it was opened."""
-        self._key = key
-        self._store = store
         self._budget = budget
         self._backend = RecordedBackend(backend, store, budget, self._numbers)
 
@@ -153,13 +132,13 @@ class Job:
 
     def annotations(self) -> Iterator[Annotation]:
         """Give the answers that are on record, in the order of the items; see `JobFile.annotations`."""
-        if not self._number:  # no item, so that it was not begun
+        if not self.number:  # no item, so that it was not begun
             return iter(())
-        return self._file.annotations(self._number, self._redactor, self.policy)
+        return self._file.annotations(self.number, self._redactor, self.policy)
 
     @property
     def _file(self) -> JobFile:
-        return JobFile(self._store, {self._number: self._codebook})
+        return JobFile(self._store, {self.number: self._codebook})
 
     def run(self, items: Iterable[Item], *, best_only: Reading | None = None) -> Iterator[Step]:
         """Ask about every item what is not on record, and tell of each as it is done."""
@@ -188,8 +167,8 @@ class Job:
         failed = self._retryable()
         if table:
             # Without texts, what has failed cannot be asked again from the record.
-            can_go_on = self._is_begun(source) and not (failed and self._text_key)
-            last = self._store.last_row(self._number) if can_go_on else None
+            can_go_on = self._main.is_begun_with(source) and not (failed and self._text_key)
+            last = self._store.last_row(self.number) if can_go_on else None
             items = table.items(last[1] if last else 0)
             if last:
                 position = last[0] + 1
@@ -214,10 +193,9 @@ class Job:
                 pass
         answered = self._ask(items, best_only)
         first = list(islice(answered, 1))
-        if not position and (first or self._number):  # a beginning that brings no answer binds nobody
-            self._begin()
-            self._store.begin_rows(self._number, source, count)
-        yield from self._kept(chain(first, answered), position)
+        if not position and (first or self.plan):  # a beginning that brings no answer binds nobody
+            self._main.begin(self._plan(), source, count)
+        yield from self._main.keep(chain(first, answered), position)
         self._keep_policy()
 
     def _window(self, items: Iterator[Item], table: ItemTable | None) -> tuple[list[Item], Iterator[Item]]:
@@ -244,62 +222,72 @@ class Job:
 
     def _ask_about(self, texts: ContentFree, like: Sequence[Item], source: Json, count: int | None) -> Iterator[Step]:
         """Ask about texts that say nothing, as a plan of their own beside that about the items."""
-        beside = copy(self)
-        name = self._uri or self._backend.name
-        beside._key = plan_key(self._codebook, self._templates, name, self._variants, texts.all, self._channel)
-        beside._number, content = self._store.plans().get(beside._key, (0, None))
-        beside.plan, beside._texts = Plan(**content) if content else None, texts
-        last = self._store.last_row(beside._number)
-        if last and last[0] + 1 == len(texts.all) and not self._file.failed(beside._number, also_final=False):
-            self._texts_plan = beside._number
+        beside = self._plan_of(self._key(texts))
+        last = self._store.last_row(beside.number)
+        if last and last[0] + 1 == len(texts.all) and not self._file.failed(beside.number, also_final=False):
+            self._texts_plan = beside.number
             return
-        answered = beside._ask(items_that_say(texts.all, self._codebook, like))
+        answered = self._ask(items_that_say(texts.all, self._codebook, like))
         first = list(islice(answered, 1))
         if not self.plan:
-            self._begin()
-            self._store.begin_rows(self._number, source, count)
-        beside._begin()
-        self._store.begin_rows(beside._number, None, len(texts.all))
-        self._texts_plan = beside._number
-        yield from (Step(0, step.failed) for step in beside._kept(chain(first, answered), 0))
+            self._main.begin(self._plan(), source, count)
+        beside.begin(self._plan(texts), None, len(texts.all))
+        self._texts_plan = beside.number
+        yield from (Step(0, step.failed) for step in beside.keep(chain(first, answered), 0))
 
-    def _is_begun(self, source: Json) -> bool:
-        known = self._store.input(self._number)
-        return source is not None and known is not None and known[0] == source
+    def _key(self, texts: ContentFree = NO_TEXTS) -> str:
+        """Give the key of its plan about a table, or about texts that say nothing."""
+        return plan_key(
+            self._codebook,
+            self._templates,
+            self._name,
+            self._variants,
+            texts.all,
+            self._channel,
+            for_stability=self._for_stability,
+        )
+
+    def _plan_of(self, key: str) -> AskedPlan:
+        reasons = self._codebook.reasons
+        return AskedPlan(
+            self._store,
+            key,
+            questions=len(asked_questions(self._codebook, self._variants)),
+            numbers=self._numbers,
+            keeps_words=bool("evidence" in reasons or (reasons and self._redactor)) and not self._text_key,
+        )
+
+    def _plan(self, texts: ContentFree = NO_TEXTS) -> Plan:
+        """Give what is settled as its plan begins, about a table, or about texts that say nothing."""
+        assert self._order
+        return Plan(
+            self._codebook.model_dump(mode="json"),
+            self._templates,
+            self._uri,
+            self._backend.name,
+            self._order,
+            asdict(self._backend.identity),
+            self._backend.resolved,
+            self._backend.measured,
+            self._samples,
+            versions(),
+            self._text_key_mark,
+            self._regions,
+            variants=[] if self._variants == (PLAIN,) else [asdict(variant) for variant in self._variants],
+            texts=texts.fixed,
+            random_texts=texts.random,
+            channel_templates=self._channel,
+            policy={} if texts.all else self._policy_content,
+            for_stability=self._for_stability,
+        )
 
     def _retryable(self) -> list[int]:
         """Give the numbers of its failures that a retry can help; those of other plans of this model are theirs."""
         failed = self._store.retryable(self._backend.identity)
         if failed and len(self._file.plans) > 1:
-            own = set(self._file.failed(self._number, also_final=False))
+            own = set(self._file.failed(self.number, also_final=False))
             failed = [number for number in failed if number in own]
         return failed
-
-    def _begin(self) -> None:
-        if self.plan is None:
-            assert self._order
-            self.plan = Plan(
-                self._codebook.model_dump(mode="json"),
-                self._templates,
-                self._uri,
-                self._backend.name,
-                self._order,
-                asdict(self._backend.identity),
-                self._backend.resolved,
-                self._backend.measured,
-                self._samples,
-                versions(),
-                self._text_key_mark,
-                self._regions,
-                [] if self._variants == (PLAIN,) else [asdict(variant) for variant in self._variants],
-                list(self._texts.fixed),
-                list(self._texts.random),
-                self._channel,
-                0,
-                {} if self._texts.all else self._policy_content,
-                self._for_stability,
-            )
-            self._number = self._store.keep_plan(self._key, asdict(self.plan))
 
     @property
     def _policy_content(self) -> dict[str, Any]:
@@ -310,30 +298,13 @@ class Job:
         if not self.plan or self._for_stability:
             return
         file = self._file
-        for number in file.of_same_table(self._number):
+        for number in file.of_same_table(self.number):
             plan = file.plans[number]
             kept = replace(plan, texts_plan=self._texts_plan or plan.texts_plan)
             if self._keeps_policy:
                 kept = replace(kept, policy=self._policy_content)
             if not plan.for_stability and kept != plan:
                 self._store.replace_plan(number, asdict(kept))
-
-    def _kept(self, answered: Iterator[Answered], position: int) -> Iterator[Step]:
-        """Record each item with its replies as they come."""
-        questions = len(asked_questions(self._codebook, self._variants))
-        while answers := list(islice(answered, questions)):
-            self._store.put_row(self._number, position, self._row(answers))
-            position += 1
-            yield Step(1, sum(any(isinstance(reply, Failure) for reply in one.replies) for one in answers))
-        self._store.commit()
-
-    def _row(self, answers: list[Answered]) -> ItemRow:
-        item = answers[0].item
-        reasons = self._codebook.reasons
-        keeps_words = ("evidence" in reasons or (reasons and self._redactor)) and not (self._text_key or item.problem)
-        number_of = self._numbers.pop
-        numbers = tuple([tuple([number_of(request.id) for request in one.requests]) for one in answers])
-        return ItemRow(item.id, str(item.problem or ""), item.words if keeps_words else None, numbers, item.place)
 
     def ask_again(self, numbers: Iterable[int]) -> Iterator[Reply]:
         """Ask again what is recorded as failed, by the numbers of the replies."""
@@ -347,9 +318,14 @@ class Job:
         return self._backend.answer(requests)
 
     @property
+    def plan(self) -> Plan | None:
+        """How it was begun, once it is."""
+        return self._main.plan
+
+    @property
     def number(self) -> int:
         """The number of its plan in the file, once it is begun."""
-        return self._number
+        return self._main.number
 
     @property
     def asked(self) -> int:

@@ -14,7 +14,7 @@ from llmclf.codebook import Codebook
 from llmclf.errors import StoreError, unknown
 from llmclf.item_sample import SAMPLE
 from llmclf.log_scores import answer_status
-from llmclf.plan import Plan
+from llmclf.plan import Plan, tokens_per_second
 from llmclf.policy import RAW, Policy
 from llmclf.recorded_decisions import decided
 from llmclf.records import ItemRow, Records
@@ -190,10 +190,8 @@ class JobFile:
 
     def seconds_for(self, number: int, usage: Usage) -> float | None:
         """Give how long a plan's model takes for so many tokens on the machine where it was measured, if it was."""
-        plan = self.plans[number]
-        measured = plan.measured.get(str(plan.settings.get("layout")))
-        speed = measured.get("tokens_per_second") if isinstance(measured, dict) else None
-        return (usage.prompt_tokens + usage.completion_tokens) / speed if isinstance(speed, float) and speed else None
+        speed = tokens_per_second(self.plans[number].measured, self.plans[number].settings)
+        return (usage.prompt_tokens + usage.completion_tokens) / speed if speed else None
 
     def failed(self, number: int, *, also_final: bool) -> list[int]:
         """Give the numbers of the replies that failed, by default of those only that may be answered another time."""

@@ -77,6 +77,13 @@ class Plan:
         return mine == others
 
 
+def tokens_per_second(measured: Mapping[str, Json], settings: Mapping[str, Json]) -> float | None:
+    """Give the speed that was measured for the layout of a local model's weights, if it was."""
+    found = measured.get(str(settings.get("layout")))
+    speed = found.get("tokens_per_second") if isinstance(found, dict) else None
+    return speed if isinstance(speed, float) and speed > 0 else None
+
+
 def plan_key(
     codebook: Codebook,
     templates: Mapping[str, str],

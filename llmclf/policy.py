@@ -46,6 +46,9 @@ class ContentFree:
         return [kind for kind in kinds if kind]
 
 
+NO_TEXTS = ContentFree()
+
+
 class Policy(BaseModel):
     """How replies become labels: a pure function of records, which says what records it takes.
 
@@ -108,7 +111,7 @@ class Policy(BaseModel):
     def texts(self, items: Iterable[Item]) -> "ContentFree":
         """Give the texts that say nothing; those of random words are of these items' words."""
         if not self.takes_texts:
-            return ContentFree()
+            return NO_TEXTS
         return ContentFree(self.content_free, random_words(items, self.random_texts) if self.random_texts else ())
 
     @property

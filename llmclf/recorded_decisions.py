@@ -80,7 +80,7 @@ class Sources:
         self.asked = asked_questions(codebook, self._policy.variants)
         tables = [other for other in file.beside(number) if self._is_of_same_table(other)]
         # That which has asked most comes first: items given in Python may have the ids of others.
-        by_plan = [[self._find(asked, [other], self._items) for asked in self.asked] for other in tables]
+        by_plan = [[self._find(asked, other, self._items) for asked in self.asked] for other in tables]
         by_plan.sort(key=lambda places: places.count(None))
         self._places = [next(filter(None, places), None) for places in zip(*by_plan, strict=True)]
         self._text_places = self._find_texts()
@@ -120,15 +120,13 @@ class Sources:
         has_fixed = set(policy.content_free) <= set(plan.texts)
         return plan.is_about_texts and has_fixed and len(plan.random_texts) >= policy.random_texts
 
-    def _find(self, asked: Asked, plans: Sequence[int], items: int) -> _Place | None:
-        """Give the place in the first of these plans that has asked it about so many items."""
-        for number in plans:
-            ways = asked_questions(self._file.codebook(number), self._file.plans[number].ways)
-            place = next((place for place, one in enumerate(ways) if one.is_same(asked)), None)
-            last = self._file.records.last_row(number)
-            if place is not None and (last[0] + 1 if last else 0) >= items:
-                return _Place(number, place)
-        return None
+    def _find(self, asked: Asked, number: int, items: int) -> _Place | None:
+        """Give the place of a question in a plan's rows, if it was asked there about so many items."""
+        ways = asked_questions(self._file.codebook(number), self._file.plans[number].ways)
+        place = next((place for place, one in enumerate(ways) if one.is_same(asked)), None)
+        last = self._file.records.last_row(number)
+        is_whole = (last[0] + 1 if last else 0) >= items
+        return _Place(number, place) if place is not None and is_whole else None
 
     def _find_texts(self) -> list[_Place | None]:
         """Give the places in the one plan that has asked about the texts in most ways.
@@ -142,7 +140,7 @@ class Sources:
         latest = sorted(self._file.beside(self._number), key=lambda other: (other != last, -other))
         alike = ((other, self._file.plans[other]) for other in latest)
         found = [
-            [self._find(asked, [other], len(plan.texts) + len(plan.random_texts)) for asked in self.asked]
+            [self._find(asked, other, len(plan.texts) + len(plan.random_texts)) for asked in self.asked]
             for other, plan in alike
             if self._has_texts(plan, self._policy)
         ]

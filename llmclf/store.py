@@ -4,16 +4,17 @@ import sqlite3
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from llmclf import store_schema
-from llmclf.backends.base import AnswerForm, Completion, Failure, Identity, Reply, Request, Scores, Usage
+from llmclf.backends.base import AnswerForm, Completion, Failure, Identity, Reply, Request, Scores
 from llmclf.errors import StoreError
 from llmclf.hold import Hold
 from llmclf.record_json import canonical_json, compact_json, form_json, part_digest, reply_json, reply_of
 from llmclf.records import ItemRow, Records
+from llmclf.store_waiting import Waiting
 
 _COMMIT_SECONDS = 0.05
 """After which a reply is on disk, at the latest."""
@@ -44,7 +45,7 @@ class Store(Records):
         self._form_ids: dict[AnswerForm, int] = {}
         self._identity: tuple[Identity | None, int] = None, 0
         self._looked_up: dict[bytes, int | None] = {}
-        self._waiting = _Waiting()
+        self._waiting = Waiting()
         self._has_changes = False
         self._fault: StoreError | None = None
         self._due_at = 0.0
@@ -180,7 +181,7 @@ class Store(Records):
         """Hand what waits to SQLite, within the transaction that is open, or a new one."""
         with self._translated(), self._db_lock:
             with self._buffer_lock:
-                waiting, self._waiting = self._waiting, _Waiting()
+                waiting, self._waiting = self._waiting, Waiting()
                 self._written = self._last
             if waiting.count:
                 try:
@@ -307,45 +308,3 @@ class Store(Records):
             if self._committer:
                 self._committer.join()
             self._let_go()
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """What waits to be written, as rows of its tables."""
-
-    texts: list[tuple[int, bytes]] = field(default_factory=list)
-    replies: list[tuple[Any, ...]] = field(default_factory=list)
-    changed: list[tuple[Any, ...]] = field(default_factory=list)
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    spent: dict[int, list[int]] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        return len(self.replies) + len(self.changed) + len(self.rows)
-
-    def spend(self, identity: int, usage: Usage) -> None:
-        spent = self.spent.setdefault(identity, [0] * 5)
-        spent[0] += 1
-        spent[1] += usage.prompt_tokens
-        spent[2] += usage.cached_tokens
-        spent[3] += usage.completion_tokens
-        spent[4] += usage.reasoning_tokens
-
-    def write(self, db: sqlite3.Connection) -> None:
-        db.executemany("INSERT INTO texts VALUES (?, ?)", self.texts)
-        db.executemany("INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.replies)
-        db.executemany(
-            "UPDATE replies SET kind = ?, retryable = ?, body = ?, seconds = ?, recorded_at = ? "
-            "WHERE id = ? AND retryable",
-            self.changed,
-        )
-        db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", self.rows)
-        for identity, spent in self.spent.items():
-            db.execute(
-                "INSERT INTO spent VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (identity) DO UPDATE SET "
-                "replies = replies + ?2, prompt_tokens = prompt_tokens + ?3, cached_tokens = cached_tokens + ?4, "
-                "completion_tokens = completion_tokens + ?5, reasoning_tokens = reasoning_tokens + ?6",
-                (identity, *spent),
-            )
-        answered = sum(spent[0] for spent in self.spent.values())
-        db.execute("UPDATE counts SET value = value + ? WHERE name = 'answered'", (answered,))

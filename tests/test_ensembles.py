@@ -16,7 +16,7 @@ from llmclf.ensembles.pools import Pooled, by_dawid_skene, by_votes, linear_pool
 from llmclf.errors import InputError, LlmclfError
 from llmclf.levels import Level
 from llmclf.status import Status
-from tests.agreement.crowds import erring_crowd, reference
+from tests.agreement.crowds import anaesthesia, erring_crowd, reference
 
 PUBLISHED = reference("dawid_skene_1979")
 
@@ -145,17 +145,6 @@ def test_what_is_impossible_to_each_of_two_models_is_a_tie_of_the_logarithmic_po
     assert (found.label, found.status, found.probabilities, found.origin) == (None, Status.TIED, {}, None)
     (mean,) = ensemble(ABC, models, "mean").annotations
     assert (mean.status, mean.probabilities) == (Status.TIED, {"a": 0.5, "b": 0.5, "c": 0.0})
-
-
-def anaesthesia() -> LongForm:
-    rows = [
-        (item, observer, int(digit) - 1)
-        for item, words in enumerate(PUBLISHED["ratings"])
-        for observer, word in enumerate(words.split())
-        for digit in word
-    ]
-    item, annotator, label = np.array(rows).T
-    return LongForm(item, annotator, label, 45, 5, np.arange(1.0, 5), Level.NOMINAL)
 
 
 def opinions(votes: LongForm) -> Opinions:

@@ -26,6 +26,9 @@ from llmclf.cli.common import (
     CodebookOption,
     JsonOption,
     LocalOnlyOption,
+    MaxCostOption,
+    MaxRequestsOption,
+    NoTextsOption,
     OrderOption,
     OutputFormatOption,
     PhoneRegionsOption,
@@ -85,22 +88,14 @@ def annotate(
         int,
         typer.Option("--re-ask", min=0, help="How often a reply that cannot be read is asked for again."),
     ] = 1,
-    max_requests: Annotated[
-        int | None, typer.Option("--max-requests", min=1, help="Stop before more requests are asked; exit code 6.")
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option("--max-cost", min=0, help="Stop before all replies on record would cost more; needs --prices."),
-    ] = None,
+    max_requests: MaxRequestsOption = None,
+    max_cost: MaxCostOption = None,
     prices: PricesOption = None,
     local_only: LocalOnlyOption = False,
     engine: EngineOption = None,
     redact: RedactOption = False,
     phone_regions: PhoneRegionsOption = "",
-    no_texts: Annotated[
-        bool,
-        typer.Option("--no-texts", help="Record hashes in place of texts, under the key in LLMCLF_TEXT_KEY."),
-    ] = False,
+    no_texts: NoTextsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a codebook's questions about every row, and write one row an item and question.

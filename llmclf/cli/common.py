@@ -17,6 +17,8 @@ from llmclf.errors import InputError, unknown
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from llmclf.items import ItemTable
+    from llmclf.job import Job
     from llmclf.policy import Policy
     from llmclf.prompts import Order
 
@@ -71,6 +73,17 @@ PolicyOption = Annotated[
         help="How replies become labels: default, raw, mean, content-free, random-words, orders, channel, batch, "
         "batch-mean, or a TOML file.",
     ),
+]
+MaxRequestsOption = Annotated[
+    int | None, typer.Option("--max-requests", min=1, help="Stop before more requests are asked; exit code 6.")
+]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option("--max-cost", min=0, help="Stop before all replies on record would cost more; needs --prices."),
+]
+NoTextsOption = Annotated[
+    bool,
+    typer.Option("--no-texts", help="Record hashes in place of texts, under the key in LLMCLF_TEXT_KEY."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
@@ -207,6 +220,16 @@ def progress(what: str, total: int | None, unit: str = "") -> Iterator[Progress]
                 bar.update(task, completed=state.done, state=state.words)
 
         yield step
+
+
+def ask_table(work: "Job", table: "ItemTable", count: int | None) -> None:
+    """Ask about every item of a table with progress, and let go of the job."""
+    try:
+        with progress("asking", count, "items") as step:
+            for done, failed in work.run_table(table, count=count):
+                step(done, failed, work.cost)
+    finally:
+        work.close()
 
 
 class _State:

@@ -26,13 +26,14 @@ from llmclf.cli.common import (
     SOME_UNLABELLED,
     JsonOption,
     LocalOnlyOption,
+    MaxRequestsOption,
     OutputFormatOption,
     PolicyOption,
     PricesOption,
+    ask_table,
     console,
     duration,
     parse_policy,
-    progress,
 )
 from llmclf.cli.job import JobArgument, PlanOption
 from llmclf.cli.summary import Summary
@@ -92,9 +93,7 @@ def decide(
     label_column: LabelColumnOption = "label",
     question_columns: QuestionColumnsOption = "",
     plan: PlanOption = None,
-    max_requests: Annotated[
-        int | None, typer.Option("--max-requests", min=1, help="With --ask: stop before more are asked; exit code 6.")
-    ] = None,
+    max_requests: MaxRequestsOption = None,
     prices: PricesOption = None,
     local_only: LocalOnlyOption = False,
     output_format: OutputFormatOption = None,
@@ -194,12 +193,7 @@ def _ask(
         policy=policy,
         keep_policy=False,
     )
-    try:
-        with progress("asking", count, "items") as step:
-            for done, failed in work.run_table(items, count=count):
-                step(done, failed, work.cost)
-    finally:
-        work.close()
+    ask_table(work, items, count)
 
 
 def _list_missing(

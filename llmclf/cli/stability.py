@@ -22,17 +22,20 @@ from llmclf.cli.common import (
     CodebookOption,
     JsonOption,
     LocalOnlyOption,
+    MaxCostOption,
+    MaxRequestsOption,
+    NoTextsOption,
     OrderOption,
     OutputFormatOption,
     PhoneRegionsOption,
     PricesOption,
     RedactOption,
     SettingOption,
+    ask_table,
     console,
     parse_order,
     parse_regions,
     parse_settings,
-    progress,
 )
 
 if TYPE_CHECKING:
@@ -66,21 +69,13 @@ def stability(
     sample: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Ask about so many items drawn by their ids; default: all.")
     ] = None,
-    max_requests: Annotated[
-        int | None, typer.Option("--max-requests", min=1, help="Stop before more requests are asked; exit code 6.")
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option("--max-cost", min=0, help="Stop before all replies on record would cost more; needs --prices."),
-    ] = None,
+    max_requests: MaxRequestsOption = None,
+    max_cost: MaxCostOption = None,
     prices: PricesOption = None,
     local_only: LocalOnlyOption = False,
     redact: RedactOption = False,
     phone_regions: PhoneRegionsOption = "",
-    no_texts: Annotated[
-        bool,
-        typer.Option("--no-texts", help="Record hashes in place of texts, under the key in LLMCLF_TEXT_KEY."),
-    ] = False,
+    no_texts: NoTextsOption = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a row an item and question: *.csv, *.jsonl or *.parquet.")
     ] = None,
@@ -137,12 +132,7 @@ def stability(
         text_key=text_key() if no_texts else None,
         variants=ways,
     )
-    try:
-        with progress("asking", count, "items") as step:
-            for done, failed in work.run_table(items, count=count):
-                step(done, failed, work.cost)
-    finally:
-        work.close()
+    ask_table(work, items, count)
     with open_records(job) as records:
         file = JobFile(records)
         answers = list(way_answers(file, [work.number]).values())

@@ -41,3 +41,15 @@ def erring_crowd(
     return LongForm(
         item, annotator, label, len(truth), n_annotators, np.arange(n_labels, dtype=np.float64), Level.NOMINAL
     )
+
+
+def anaesthesia() -> LongForm:
+    """Give the ratings of Dawid & Skene (1979): five observers, of whom the first rated every patient three times."""
+    rows = [
+        (item, observer, int(digit) - 1)
+        for item, words in enumerate(reference("dawid_skene_1979")["ratings"])
+        for observer, word in enumerate(words.split())
+        for digit in word
+    ]
+    items, annotator, label = np.array(rows).T
+    return LongForm(items, annotator, label, 45, 5, np.arange(1.0, 5), Level.NOMINAL)

@@ -9,20 +9,9 @@ from llmclf.agreement.dawid_skene import DawidSkene, dawid_skene
 from llmclf.agreement.long_form import LongForm
 from llmclf.agreement.majority import majority
 from llmclf.levels import Level
-from tests.agreement.crowds import crowd, erring_crowd, reference
+from tests.agreement.crowds import anaesthesia, crowd, erring_crowd, reference
 
 PUBLISHED = reference("dawid_skene_1979")
-
-
-def anaesthesia() -> LongForm:
-    rows = [
-        (i, observer, int(digit) - 1)
-        for i, words in enumerate(PUBLISHED["ratings"])
-        for observer, word in enumerate(words.split())
-        for digit in word
-    ]
-    item, annotator, label = np.array(rows).T
-    return LongForm(item, annotator, label, 45, 5, np.arange(1.0, 5), Level.NOMINAL)
 
 
 def fitted(found: DawidSkene | Undefined) -> DawidSkene:
