@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from llmclf.agreement.clopper_pearson import upper_bound
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Undefined
 from llmclf.errors import InputError, unknown
@@ -98,8 +99,6 @@ def select_threshold(
         InputError: alpha or delta is not between 0 and 1, there is no such method, or `others` are none.
 
     """
-    from scipy.special import betaincinv  # type: ignore[import-untyped]  # scipy has no types
-
     if method not in METHODS:
         raise InputError(unknown("method of abstention", method, METHODS))
     n_labelled = int((~np.isnan(confidence)).sum())
@@ -113,8 +112,8 @@ def select_threshold(
     upper, taken_along, chosen = np.ones(m), 0.0, None
     for j in range(m):
         level = taken_along + (delta / len(starts) if j in starts else 0.0)
-        if level and wrong[j] < n[j]:
-            upper[j] = betaincinv(wrong[j] + 1, n[j] - wrong[j], 1 - level)
+        if level:
+            upper[j] = upper_bound(int(wrong[j]), int(n[j]), level)
         passes = upper[j] <= alpha
         taken_along = level if passes and method == FIXED_SEQUENCE else 0.0
         chosen = j if passes else chosen
@@ -150,7 +149,7 @@ def thresholds_before(others: Floats, n_labelled: int, alpha: float, delta: floa
         InputError: alpha or delta is not between 0 and 1, or no other item has a confidence.
 
     """
-    from scipy.special import bdtr
+    from scipy.special import bdtr  # type: ignore[import-untyped]  # scipy has no types
 
     for name, value in (("alpha", alpha), ("delta", delta)):
         if not 0 < value < 1:

@@ -8,14 +8,15 @@ from scipy.stats import binom, binomtest  # type: ignore[import-untyped]  # scip
 from sklearn.metrics import f1_score
 
 from llmclf.agreement import Estimate, Undefined
+from llmclf.agreement.clopper_pearson import lower_bound
 from llmclf.agreement.non_inferiority import MarginTest
 from llmclf.annotations import Annotation, Kind, LabelValue
 from llmclf.codebook import Label, Question
 from llmclf.ensembles.answers import ModelAnswers
 from llmclf.ensembles.cascade_report import Prices, cascade_report, curve
 from llmclf.ensembles.cascades import (
+    DELTA,
     Pair,
-    agreement_bound,
     answered,
     certified_threshold,
     threshold_for_agreement,
@@ -71,9 +72,9 @@ def found(threshold: float | Undefined) -> float:
 def test_the_bound_is_that_of_clopper_and_pearson() -> None:
     for n_agree, n in ((0, 5), (3, 5), (5, 5), (190, 200)):
         expected = binomtest(n_agree, n, alternative="greater").proportion_ci(0.9).low
-        assert agreement_bound(n_agree, n) == pytest.approx(expected)
-    assert agreement_bound(0, 0) == 0
-    bound = agreement_bound(45, 50, 0.05)
+        assert lower_bound(n_agree, n, DELTA) == pytest.approx(expected)
+    assert lower_bound(0, 0, DELTA) == 0
+    bound = lower_bound(45, 50, 0.05)
     assert binom.sf(44, 50, bound) == pytest.approx(0.05), "so many or more agree with this probability"
 
 
@@ -105,7 +106,7 @@ def test_only_the_labelled_items_count_and_the_thresholds_are_of_all() -> None:
     assert threshold in set(pair.confidence.tolist())
     labelled = pair.confidence[:600] >= threshold
     agree = pair.codes("cheap")[:600] == pair.codes("better")[:600]
-    assert agreement_bound(int((agree & labelled).sum()), int(labelled.sum())) >= 0.9
+    assert lower_bound(int((agree & labelled).sum()), int(labelled.sum()), DELTA) >= 0.9
     assert threshold_for_agreement(sample, 0.9, delta=0.01) != threshold
 
 

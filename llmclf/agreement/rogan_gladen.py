@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from llmclf.agreement.clopper_pearson import lower_bound
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import Coefficient, Estimate, Undefined
 from llmclf.agreement.expert_sample import ESTIMAND, ExpertSample
@@ -84,11 +85,9 @@ def blaker(positive: int, n: int) -> tuple[float, float]:
 
 
 def _blaker_low(positive: int, n: int) -> float:
-    from scipy.special import betaincinv  # type: ignore[import-untyped]  # scipy has no types
-
     if positive == 0:
         return 0.0
-    low, high = float(betaincinv(positive, n - positive + 1, (1 - CONFIDENCE) / 2)), positive / n
+    low, high = lower_bound(positive, n, (1 - CONFIDENCE) / 2), positive / n
     # acceptability jumps, so its first crossing is looked for before it is narrowed down
     while high - low > 1e-14:
         grid = np.linspace(low, high, _GRID)

@@ -8,12 +8,13 @@ import numpy as np
 
 from llmclf.agreement import Coefficient, Ratings, Undefined
 from llmclf.agreement.classification import macro_f1_replicates
+from llmclf.agreement.clopper_pearson import lower_bound
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.estimate import NO_PAIRS
 from llmclf.agreement.non_inferiority import MarginTest, margin_test
 from llmclf.agreement.ratings import MISSING
 from llmclf.agreement.replicates import Replicates
-from llmclf.ensembles.cascades import DELTA, Pair, agreement_bound
+from llmclf.ensembles.cascades import DELTA, Pair
 from llmclf.errors import InputError
 from llmclf.levels import Level
 
@@ -190,7 +191,7 @@ def _agreement(pair: Pair, threshold: float, delta: float) -> Agreement:
     cheap, better = pair.codes("cheap"), pair.codes("better")
     both = pair.kept(threshold) & (better != MISSING)
     n, n_agree = int(both.sum()), int((both & (cheap == better)).sum())
-    return Agreement(n, n_agree / n if n else None, agreement_bound(n_agree, n, delta))
+    return Agreement(n, n_agree / n if n else None, lower_bound(n_agree, n, delta))
 
 
 def _judged(pair: Pair, threshold: float) -> Ratings:

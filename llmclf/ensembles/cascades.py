@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmclf.agreement import Ratings, Undefined
+from llmclf.agreement.clopper_pearson import lower_bound
 from llmclf.agreement.counts import Floats
 from llmclf.agreement.ratings import MISSING, Codes
 from llmclf.annotations import Annotation, LabelValue, label_text
@@ -161,17 +162,10 @@ def certified_threshold(
     found: float | Undefined = Undefined(f"{_NONE_KEPT}: the surest answers do not show an agreement of {wanted:g}")
     for threshold in thresholds.tolist():
         kept = confidence >= threshold
-        if agreement_bound(int(agrees[kept].sum()), int(kept.sum()), delta) < wanted:
+        if lower_bound(int(agrees[kept].sum()), int(kept.sum()), delta) < wanted:
             break
         found = threshold
     return found
-
-
-def agreement_bound(n_agree: int, n: int, delta: float = DELTA) -> float:
-    """Give the lower end of a share, by Clopper & Pearson (1934), one-sided: wrong with at most probability delta."""
-    from scipy.special import betaincinv  # type: ignore[import-untyped]  # scipy has no types
-
-    return float(betaincinv(n_agree, n - n_agree + 1, delta)) if n_agree else 0.0
 
 
 def threshold_for_calls(pair: Pair, share: float) -> float:

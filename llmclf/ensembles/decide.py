@@ -95,7 +95,7 @@ def ensemble(
     method: str,
     people: Mapping[str, LabelValue] | None = None,
 ) -> Ensemble:
-    """Decide on one label an item by those of several models; see `opinion_pools` for the methods.
+    """Decide on one label an item by those of several models; see `llmclf.ensembles.pools` for the methods.
 
     A model without an answer to an item is left out there. Where nobody has one, the status is that which most have;
     where no label is above all others, it is `tied`; where a pool finds no answer with all probabilities, `failed`.
